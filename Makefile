@@ -1,0 +1,83 @@
+# The one index of commands: people, Molecule's users and CI call these targets and nothing else.
+# Each target can be run first, on a fresh machine, and again at any time.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Everything that a target installs or writes stays inside the checkout (Docker itself excepted).
+# /usr/sbin and /sbin hold dockerd and iptables, and are missing in many users' PATH.
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+export ANSIBLE_HOME := $(CURDIR)/.ansible
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
+# No colour codes in logs; a terminal keeps them.
+export ANSIBLE_NOCOLOR := $(if $(CI),1,)
+# Further words for a runner, as in `make unit ARGS='-k planner'`.
+ARGS ?=
+
+##@ Use
+.PHONY: help
+help: ## List the commands.
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: lab-up ## Bring up the lab, provision, configure and deploy in it, and show the served URL.
+	@ansible-playbook playbooks/site.yml
+	@python lab/show.py
+
+.PHONY: lab-up
+lab-up: setup ## Start the lab: AWS, registry and host images on this machine's Docker.
+	@lab/engine.sh
+	@ansible-playbook playbooks/lab/up.yml
+
+.PHONY: lab-down
+lab-down: setup ## Take the lab away wholly, also after a crash; downloads are kept.
+	@ansible-playbook playbooks/lab/down.yml
+
+##@ Check
+.PHONY: test
+test: setup ## Run every check: lint, unit, sanity, molecule and e2e, in this order.
+	@tests/run_all.sh lint unit sanity molecule e2e
+
+.PHONY: lint
+lint: setup ## Check style and types: ansible-lint, yamllint, ruff, mypy, shellcheck.
+	@tests/lint.sh
+
+.PHONY: unit
+unit: setup ## Run the unit tests, the rules of this repository and the lab's own tests.
+	@tests/unit.sh $(ARGS)
+
+.PHONY: sanity
+sanity: setup ## Run ansible-test sanity on an export of the working tree.
+	@tests/sanity/run.sh $(ARGS)
+
+.PHONY: molecule
+molecule: setup ## Test each role on a systemd host with Molecule; SCENARIO=name runs one.
+	@tests/molecule.sh $(SCENARIO)
+
+.PHONY: e2e
+e2e: lab-up ## Run the end-to-end tests in the lab.
+	@pytest tests/e2e $(ARGS)
+
+##@ Make
+.PHONY: setup
+setup: ## Install the pinned tools and collections into the checkout.
+	@requirements/install.sh
+
+.PHONY: build
+build: setup ## Build the collection's archive into .cache/dist.
+	@mkdir -p .cache/dist
+	@ansible-galaxy collection build --force --output-path .cache/dist
+
+.PHONY: requirements
+requirements: setup ## Compile requirements/*.in anew into pinned and hashed *.txt.
+	@requirements/compile.sh
+
+.PHONY: clean
+clean: ## Remove tools, collections and caches of this checkout (never the lab's state).
+	@rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .ansible/tmp .ansible/galaxy_cache
+	@find .ansible/collections/ansible_collections -mindepth 1 -maxdepth 1 ! -name davit -exec rm -rf {} +
+	@find . -path ./.lab -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
