@@ -1,0 +1,122 @@
+"""A synthetic catalogue: invented restaurants, the same ones for the same seed."""
+
+from __future__ import annotations
+
+import random
+
+from restaurant_search.catalogue import Restaurant
+
+SEED = 2024
+COUNT = 2000
+
+# cuisine -> (dishes, kinds of place)
+CUISINES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "American": (
+        ("smash burger", "pulled pork", "mac and cheese", "buffalo wings", "buttermilk pancakes"),
+        ("diner", "smokehouse", "burger joint"),
+    ),
+    "Chinese": (
+        ("soup dumplings", "mapo tofu", "peking duck", "dan dan noodles", "char siu buns"),
+        ("dumpling house", "tea house", "hot pot hall"),
+    ),
+    "Ethiopian": (
+        ("injera", "doro wat", "shiro", "beef tibs", "kitfo"),
+        ("injera house", "coffee ceremony cafe"),
+    ),
+    "French": (
+        ("steak frites", "bouillabaisse", "coq au vin", "onion soup", "creme brulee"),
+        ("bistro", "brasserie", "patisserie"),
+    ),
+    "Greek": (
+        ("souvlaki", "moussaka", "spanakopita", "grilled octopus", "baklava"),
+        ("taverna", "ouzeri"),
+    ),
+    "Indian": (
+        ("butter chicken", "masala dosa", "lamb biryani", "palak paneer", "samosas"),
+        ("curry house", "dosa cafe", "tandoor grill"),
+    ),
+    "Italian": (
+        ("neapolitan pizza", "tagliatelle al ragu", "mushroom risotto", "burrata", "tiramisu"),
+        ("trattoria", "osteria", "pizzeria"),
+    ),
+    "Japanese": (
+        ("salmon nigiri", "tonkotsu ramen", "vegetable tempura", "okonomiyaki", "yakitori"),
+        ("izakaya", "sushi bar", "ramen counter"),
+    ),
+    "Korean": (
+        ("bibimbap", "bulgogi", "kimchi stew", "tteokbokki", "korean fried chicken"),
+        ("barbecue house", "street food bar"),
+    ),
+    "Lebanese": (
+        ("hummus", "falafel", "chicken shawarma", "tabbouleh", "baba ghanoush"),
+        ("mezze bar", "charcoal grill"),
+    ),
+    "Mexican": (
+        ("tacos al pastor", "mole poblano", "ceviche", "quesadillas", "churros"),
+        ("taqueria", "cantina"),
+    ),
+    "Spanish": (
+        ("patatas bravas", "seafood paella", "iberian ham", "tortilla", "garlic prawns"),
+        ("tapas bar", "bodega"),
+    ),
+    "Thai": (
+        ("pad thai", "green curry", "tom yum soup", "papaya salad", "mango sticky rice"),
+        ("noodle shop", "thai kitchen"),
+    ),
+    "Vietnamese": (
+        ("pho", "banh mi", "bun cha", "summer rolls", "iced coffee"),
+        ("pho shop", "banh mi counter"),
+    ),
+}
+# feature -> ways to say it
+FEATURES: dict[str, tuple[str, ...]] = {
+    "delivery": ("takes orders online", "brings dinner to your door"),
+    "dogs_welcome": ("dogs welcome", "water bowls for four-legged guests"),
+    "family": ("high chairs and a play corner", "a menu for the little ones"),
+    "gluten_free": ("coeliac safe kitchen", "most dishes without gluten"),
+    "halal": ("halal certified meat",),
+    "late_night": ("kitchen open past midnight", "serves night owls until two"),
+    "live_music": ("live jazz on fridays", "an acoustic band at weekends"),
+    "lunch_deal": ("set lunch under ten", "a bargain at noon"),
+    "romantic": ("candle lit tables for two", "quiet corners for a first date"),
+    "terrace": ("a leafy terrace", "tables in the garden"),
+    "vegan": ("a plant based menu", "no animal products at all"),
+    "view": ("a rooftop overlooking the harbour", "windows on the river"),
+}
+NEIGHBOURHOODS = (
+    "Docklands", "Hillcrest", "Market Square", "Old Town", "Riverside", "Station Quarter",
+    "University", "West End",
+)  # fmt: skip
+_FIRST = (
+    "Blue", "Copper", "Golden", "Hidden", "Little", "Northern", "Old", "Paper", "Quiet", "Red",
+    "Silver", "Sunny", "Velvet", "Wild",
+)  # fmt: skip
+_SECOND = (
+    "Anchor", "Bridge", "Fork", "Garden", "Harbour", "Lantern", "Magpie", "Mill", "Olive",
+    "Orchid", "Spoon", "Station", "Table", "Walnut",
+)  # fmt: skip
+
+
+def generate(count: int = COUNT, seed: int = SEED) -> list[Restaurant]:
+    """Return `count` invented restaurants; the same seed gives the same ones."""
+    dice = random.Random(seed)
+    return [_restaurant(dice, number) for number in range(1, count + 1)]
+
+
+def _restaurant(dice: random.Random, number: int) -> Restaurant:
+    cuisine = dice.choice(sorted(CUISINES))
+    dishes, places = CUISINES[cuisine]
+    served = dice.sample(dishes, 3)
+    features = sorted(dice.sample(sorted(FEATURES), dice.randint(1, 3)))
+    sentences = [f"{dice.choice(places)} serving {served[0]}, {served[1]} and {served[2]}"]
+    sentences += [dice.choice(FEATURES[feature]) for feature in features]
+    return Restaurant(
+        id=f"r{number:05d}",
+        name=f"{dice.choice(_FIRST)} {dice.choice(_SECOND)}",
+        cuisine=cuisine,
+        neighbourhood=dice.choice(NEIGHBOURHOODS),
+        price=dice.choices((1, 2, 3, 4), weights=(3, 5, 3, 1))[0],
+        rating=round(min(5.0, max(1.0, dice.gauss(4.0, 0.6))), 1),
+        features=tuple(features),
+        description=". ".join(sentences),
+    )

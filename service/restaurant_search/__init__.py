@@ -1,0 +1,1 @@
+"""Restaurant search: one model, loaded once, behind a small HTTP API."""

@@ -1,0 +1,109 @@
+"""The search itself: a model's scores, the filters, and a stable order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restaurant_search import catalogue, manifest, models
+from restaurant_search.catalogue import Restaurant
+from restaurant_search.manifest import Manifest, ManifestError
+
+CATALOGUE = "catalogue.jsonl"
+
+
+class UnknownValueError(ValueError):
+    """A filter names a value that no catalogue entry has."""
+
+    def __init__(self, field: str, value: str, known: Sequence[str]) -> None:
+        """Say which filter, which value, and what there is instead."""
+        super().__init__(f"{value!r} is not in the catalogue; known: {', '.join(known)}")
+        self.field = field
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What an entry must satisfy; None and empty mean anything. Text is compared without case."""
+
+    cuisine: str | None = None
+    neighbourhood: str | None = None
+    max_price: int | None = None
+    min_rating: float | None = None
+    features: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One answer."""
+
+    restaurant: Restaurant
+    score: float
+
+
+class Engine:
+    """A loaded model with its catalogue. Safe to use from several threads: it never changes."""
+
+    def __init__(
+        self, about: Manifest, model: models.Model, entries: Sequence[Restaurant]
+    ) -> None:
+        """Prepare the columns that filters look at."""
+        self.about = about
+        self._model = model
+        self._entries = entries
+        self._prices = np.array([e.price for e in entries])
+        self._ratings = np.array([e.rating for e in entries])
+        self._cuisines = np.array([e.cuisine.casefold() for e in entries])
+        self._neighbourhoods = np.array([e.neighbourhood.casefold() for e in entries])
+        self._features = [frozenset(f.casefold() for f in e.features) for e in entries]
+        self._known = {
+            "cuisine": sorted({e.cuisine for e in entries}),
+            "neighbourhood": sorted({e.neighbourhood for e in entries}),
+            "features": sorted({f for e in entries for f in e.features}),
+        }
+
+    @classmethod
+    def load(cls, directory: Path) -> Engine:
+        """Verify and load a model directory, and run one query so that the first is not slow."""
+        about = manifest.read(directory)
+        entries = catalogue.load(directory / CATALOGUE)
+        if len(entries) != about.restaurants:
+            raise ManifestError(
+                f"{directory}: {len(entries)} restaurants, the manifest says {about.restaurants}"
+            )
+        engine = cls(about, models.load(directory, about), entries)
+        engine.search("warm up", Filters(), 1)
+        return engine
+
+    def search(self, query: str, filters: Filters, limit: int) -> list[Hit]:
+        """Return up to `limit` entries, best first; equal scores in catalogue order."""
+        allowed = self._mask(filters)
+        scores = self._model.score(query)
+        chosen = np.flatnonzero(allowed & (scores > self._model.floor))
+        best = chosen[np.argsort(-scores[chosen], kind="stable")[:limit]]
+        return [Hit(self._entries[i], round(float(scores[i]), 4)) for i in best]
+
+    def _mask(self, filters: Filters) -> NDArray[np.bool_]:
+        mask = np.ones(len(self._entries), np.bool_)
+        if filters.cuisine is not None:
+            mask &= self._cuisines == self._checked("cuisine", filters.cuisine)
+        if filters.neighbourhood is not None:
+            mask &= self._neighbourhoods == self._checked("neighbourhood", filters.neighbourhood)
+        if filters.max_price is not None:
+            mask &= self._prices <= filters.max_price
+        if filters.min_rating is not None:
+            mask &= self._ratings >= filters.min_rating
+        if filters.features:
+            wanted = {self._checked("features", f) for f in filters.features}
+            mask &= np.array([wanted <= has for has in self._features])
+        return mask
+
+    def _checked(self, field: str, value: str) -> str:
+        folded = value.strip().casefold()
+        known = self._known[field]
+        if folded not in {k.casefold() for k in known}:
+            raise UnknownValueError(field, value, known)
+        return folded
