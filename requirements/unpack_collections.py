@@ -24,7 +24,10 @@ def unpack(wheel: Path, collections_path: Path) -> None:
     """Replace each of COLLECTIONS below `collections_path` by the wheel's; a rename is the only visible step."""
     target = collections_path / "ansible_collections"
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unpack-", dir=collections_path) as scratch, zipfile.ZipFile(wheel) as archive:
+    with (
+        tempfile.TemporaryDirectory(prefix=".unpack-", dir=collections_path) as scratch,
+        zipfile.ZipFile(wheel) as archive,
+    ):
         names = archive.namelist()
         for collection in COLLECTIONS:
             prefix = f"ansible_collections/{collection}/"

@@ -1,0 +1,31 @@
+#!/bin/sh
+# Every check of style and types; all of them run, and any finding is red.
+set -u
+cd "$(dirname "$0")/.." || exit
+# Colours belong to terminals; some of these tools take CI for one.
+[ -t 1 ] || export NO_COLOR=1
+failed=''
+
+check() {
+    name=$1
+    shift
+    printf -- '-- %s\n' "$name"
+    "$@" || failed="$failed $name"
+}
+
+shell_files() { git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run | xargs -0 ls -1 2>/dev/null; }
+
+check ruff ruff check --quiet .
+check ruff-format ruff format --quiet --check --diff .
+# The collection is reached through the self-link, so that each file has one name: the one that it is imported by.
+check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins tests requirements
+check yamllint yamllint --strict .
+# shellcheck disable=SC2046  # names of tracked scripts hold no blanks
+check shellcheck shellcheck $(shell_files)
+# Without an inventory of AWS: lint has to work where no lab and no cloud is.
+check ansible-lint env ANSIBLE_INVENTORY=tests/repo/inventory.yml ansible-lint --offline --strict
+
+if [ -n "$failed" ]; then
+    printf 'lint: failed:%s\n' "$failed" >&2
+    exit 1
+fi

@@ -1,0 +1,76 @@
+"""Rules that every file of the repository keeps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+LONGEST_PYTHON_FILE = 400
+
+# Put together here, so that this file does not break its own rule.
+REGISTRIES = re.compile(
+    "|".join(
+        re.escape(".".join(name))
+        for name in (
+            ("pypi", "org"),
+            ("pythonhosted", "org"),
+            ("registry", "npmjs", "org"),
+            ("deb", "debian", "org"),
+            ("archive", "ubuntu", "com"),
+            ("galaxy", "ansible", "com"),
+        )
+    )
+)
+# A home folder or a checkout's place is of one machine; a managed host's /home/ubuntu is of all.
+MACHINE_PATH = re.compile("|".join(("/" + "work/", "/" + "root/", "/" + "Users/", r"/home/(?!ubuntu\b)\w")))
+
+
+def text_of(root: Path, name: Path) -> str:
+    """The file's text, or nothing when it is binary."""
+    content = (root / name).read_bytes()
+    return "" if b"\0" in content else content.decode()
+
+
+def matches(root: Path, files: list[Path], pattern: re.Pattern[str]) -> list[str]:
+    """`file:line: text` of each line that matches."""
+    return [
+        f"{name}:{number}: {line.strip()[:120]}"
+        for name in files
+        for number, line in enumerate(text_of(root, name).splitlines(), 1)
+        if pattern.search(line)
+    ]
+
+
+def test_no_file_names_a_registry_host(root: Path, project_files: list[Path]) -> None:
+    """Each machine has its own index or mirror; a lock file that names another one breaks there."""
+    assert matches(root, project_files, REGISTRIES) == []
+
+
+def test_no_file_names_a_path_of_one_machine(root: Path, project_files: list[Path]) -> None:
+    assert matches(root, project_files, MACHINE_PATH) == []
+
+
+@pytest.mark.parametrize("bad", ["/" + "root/.ssh/id", "/" + "home/alice/x", "https://" + "pypi" + ".org/simple"])
+def test_the_patterns_find_what_they_are_for(bad: str) -> None:
+    assert REGISTRIES.search(bad) or MACHINE_PATH.search(bad)
+
+
+def test_python_files_stay_readable(root: Path, project_files: list[Path]) -> None:
+    lengths = {name: text_of(root, name).count("\n") for name in project_files if name.suffix == ".py"}
+    assert {str(name): lines for name, lines in lengths.items() if lines > LONGEST_PYTHON_FILE} == {}
+
+
+def test_scripts_can_be_run(root: Path, project_files: list[Path]) -> None:
+    """A script that Make calls needs its execute bit, which is easily lost in a copy."""
+    scripts = [name for name in project_files if name.suffix == ".sh" or name == Path(".ci/run")]
+    assert scripts
+    assert [str(name) for name in scripts if not (root / name).stat().st_mode & 0o111] == []
+
+
+def test_the_self_link_makes_names_resolve_in_a_bare_clone(root: Path) -> None:
+    link = root / ".ansible/collections/ansible_collections/davit/ec2"
+    assert link.is_symlink()
+    assert not link.readlink().is_absolute()
+    assert link.resolve() == root
