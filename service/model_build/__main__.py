@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-
-from model_build import synthetic
 from restaurant_search import catalogue, manifest
 from restaurant_search.catalogue import CatalogueError, Restaurant
 from restaurant_search.engine import CATALOGUE
 from restaurant_search.models.tfidf import TfIdf
+
+from model_build import synthetic
 
 BATCH = 32
 MODEL_IDS = {"minilm": "minilm-l6-v2-int8", "tfidf": "tfidf-1-2"}
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             entries = catalogue.load(options.catalogue)
         except CatalogueError as error:
-            print(f"catalogue: {error}", file=sys.stderr)
+            sys.stderr.write(f"catalogue: {error}\n")
             return 1
         origin = options.catalogue.name
     else:
@@ -38,10 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     builders = {"minilm": _minilm, "tfidf": _tfidf}
     builders[options.model](entries, out)
     model_id = MODEL_IDS[options.model]
-    manifest.write(
-        out, model_id=model_id, kind=options.model, catalogue=origin, restaurants=len(entries)
-    )
-    print(f"{out}: {model_id}, {len(entries)} restaurants, catalogue: {origin}")
+    manifest.write(out, model_id=model_id, kind=options.model, catalogue=origin, restaurants=len(entries))
+    sys.stdout.write(f"{out}: {model_id}, {len(entries)} restaurants, catalogue: {origin}\n")
     return 0
 
 
@@ -49,9 +47,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="model_build", description=__doc__)
     parser.add_argument("--model", choices=sorted(MODEL_IDS), default="minilm")
     parser.add_argument("--out", type=Path, required=True, help="the directory to write")
-    parser.add_argument(
-        "--catalogue", type=Path, help=".jsonl or .csv; without it, a synthetic one is generated"
-    )
+    parser.add_argument("--catalogue", type=Path, help=".jsonl or .csv; without it, a synthetic one is generated")
     parser.add_argument("--count", type=int, default=synthetic.COUNT)
     parser.add_argument("--seed", type=int, default=synthetic.SEED)
     return parser.parse_args(arguments)
@@ -63,8 +59,9 @@ def _tfidf(entries: list[Restaurant], out: Path) -> None:
 
 def _minilm(entries: list[Restaurant], out: Path) -> None:
     # Imported here: the other model needs none of these libraries.
-    from model_build import export_onnx
     from restaurant_search.models import minilm
+
+    from model_build import export_onnx
 
     source = export_onnx.weights_dir()
     export_onnx.export(source, out / minilm.GRAPH)

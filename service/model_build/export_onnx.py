@@ -70,13 +70,10 @@ class _Graph:
         self.pool(hidden)
         int64, float32 = TensorProto.INT64, TensorProto.FLOAT
         inputs = [
-            helper.make_tensor_value_info(name, int64, ["batch", "tokens"])
-            for name in ("input_ids", "attention_mask")
+            helper.make_tensor_value_info(name, int64, ["batch", "tokens"]) for name in ("input_ids", "attention_mask")
         ]
         output = helper.make_tensor_value_info("embedding", float32, ["batch", self.width])
-        graph = helper.make_graph(
-            self.nodes, "minilm", inputs, [output], list(self.constants.values())
-        )
+        graph = helper.make_graph(self.nodes, "minilm", inputs, [output], list(self.constants.values()))
         opset = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=IR_VERSION)
         onnx.checker.check_model(model)
@@ -111,18 +108,12 @@ class _Graph:
 
     def embed(self) -> str:
         """Words + positions + the first token type."""
-        words = self.add(
-            "Gather", self.weight("embeddings.word_embeddings.weight"), "input_ids"
-        )
-        length = self.add(
-            "Slice", self.add("Shape", "input_ids"), self.ints(1), self.ints(2)
-        )
+        words = self.add("Gather", self.weight("embeddings.word_embeddings.weight"), "input_ids")
+        length = self.add("Slice", self.add("Shape", "input_ids"), self.ints(1), self.ints(2))
         table = self.weight("embeddings.position_embeddings.weight")
         positions = self.add("Slice", table, self.ints(0), length, self.ints(0))
         kinds = self.weights["embeddings.token_type_embeddings.weight"]
-        total = self.add(
-            "Add", self.add("Add", words, positions), self.constant("token_type", kinds[0])
-        )
+        total = self.add("Add", self.add("Add", words, positions), self.constant("token_type", kinds[0]))
         return self.norm(total, "embeddings.LayerNorm")
 
     def attention_bias(self) -> str:
@@ -147,9 +138,7 @@ class _Graph:
         mixed = self.add("Transpose", self.add("MatMul", attention, value), perm=[0, 2, 1, 3])
         joined = self.add("Reshape", mixed, self.ints(0, 0, self.width))
         attended = self.linear(joined, f"{prefix}attention.output.dense")
-        hidden = self.norm(
-            self.add("Add", hidden, attended), f"{prefix}attention.output.LayerNorm"
-        )
+        hidden = self.norm(self.add("Add", hidden, attended), f"{prefix}attention.output.LayerNorm")
         wide = self.gelu(self.linear(hidden, f"{prefix}intermediate.dense"))
         narrow = self.linear(wide, f"{prefix}output.dense")
         return self.norm(self.add("Add", hidden, narrow), f"{prefix}output.LayerNorm")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import random
+from collections.abc import Sequence
 
+import numpy as np
 from restaurant_search.catalogue import Restaurant
 
 SEED = 2024
@@ -99,24 +100,32 @@ _SECOND = (
 
 def generate(count: int = COUNT, seed: int = SEED) -> list[Restaurant]:
     """Return `count` invented restaurants; the same seed gives the same ones."""
-    dice = random.Random(seed)
+    dice = np.random.default_rng(seed)
     return [_restaurant(dice, number) for number in range(1, count + 1)]
 
 
-def _restaurant(dice: random.Random, number: int) -> Restaurant:
-    cuisine = dice.choice(sorted(CUISINES))
+def _restaurant(dice: np.random.Generator, number: int) -> Restaurant:
+    cuisine = _pick(dice, sorted(CUISINES))
     dishes, places = CUISINES[cuisine]
-    served = dice.sample(dishes, 3)
-    features = sorted(dice.sample(sorted(FEATURES), dice.randint(1, 3)))
-    sentences = [f"{dice.choice(places)} serving {served[0]}, {served[1]} and {served[2]}"]
-    sentences += [dice.choice(FEATURES[feature]) for feature in features]
+    served = _sample(dice, dishes, 3)
+    features = sorted(_sample(dice, sorted(FEATURES), int(dice.integers(1, 4))))
+    sentences = [f"{_pick(dice, places)} serving {served[0]}, {served[1]} and {served[2]}"]
+    sentences += [_pick(dice, FEATURES[feature]) for feature in features]
     return Restaurant(
         id=f"r{number:05d}",
-        name=f"{dice.choice(_FIRST)} {dice.choice(_SECOND)}",
+        name=f"{_pick(dice, _FIRST)} {_pick(dice, _SECOND)}",
         cuisine=cuisine,
-        neighbourhood=dice.choice(NEIGHBOURHOODS),
-        price=dice.choices((1, 2, 3, 4), weights=(3, 5, 3, 1))[0],
-        rating=round(min(5.0, max(1.0, dice.gauss(4.0, 0.6))), 1),
+        neighbourhood=_pick(dice, NEIGHBOURHOODS),
+        price=int(dice.choice(4, p=(0.25, 0.4, 0.25, 0.1))) + 1,
+        rating=round(float(np.clip(dice.normal(4.0, 0.6), 1.0, 5.0)), 1),
         features=tuple(features),
         description=". ".join(sentences),
     )
+
+
+def _pick(dice: np.random.Generator, values: Sequence[str]) -> str:
+    return values[int(dice.integers(len(values)))]
+
+
+def _sample(dice: np.random.Generator, values: Sequence[str], count: int) -> list[str]:
+    return [values[int(i)] for i in dice.permutation(len(values))[:count]]

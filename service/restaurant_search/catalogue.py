@@ -141,9 +141,7 @@ def _text(record: dict[object, object], field: str, limit: int) -> str:
     return value.strip()
 
 
-def _number(
-    record: dict[object, object], field: str, low: float, high: float, *, whole: bool = False
-) -> float:
+def _number(record: dict[object, object], field: str, low: float, high: float, *, whole: bool = False) -> float:
     value = record[field]
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise CatalogueError(f"{field}: must be a number")

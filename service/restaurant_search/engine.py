@@ -47,9 +47,7 @@ class Hit:
 class Engine:
     """A loaded model with its catalogue. Safe to use from several threads: it never changes."""
 
-    def __init__(
-        self, about: Manifest, model: models.Model, entries: Sequence[Restaurant]
-    ) -> None:
+    def __init__(self, about: Manifest, model: models.Model, entries: Sequence[Restaurant]) -> None:
         """Prepare the columns that filters look at."""
         self.about = about
         self._model = model
@@ -71,9 +69,7 @@ class Engine:
         about = manifest.read(directory)
         entries = catalogue.load(directory / CATALOGUE)
         if len(entries) != about.restaurants:
-            raise ManifestError(
-                f"{directory}: {len(entries)} restaurants, the manifest says {about.restaurants}"
-            )
+            raise ManifestError(f"{directory}: {len(entries)} restaurants, the manifest says {about.restaurants}")
         engine = cls(about, models.load(directory, about), entries)
         engine.search("warm up", Filters(), 1)
         return engine

@@ -24,7 +24,7 @@ class Settings:
     version: str = "dev"
     commit: str = "unknown"
     deploy_label: str = ""
-    host: str = "0.0.0.0"
+    host: str = "127.0.0.1"
     port: int = 8000
     drain_seconds: float = 3.0
     stop_seconds: float = 15.0
@@ -55,15 +55,9 @@ class Settings:
             port=_number(source, "PORT", int, default.port, 1, 65_535),
             drain_seconds=_number(source, "DRAIN_SECONDS", float, default.drain_seconds, 0, 300),
             stop_seconds=_number(source, "STOP_SECONDS", float, default.stop_seconds, 0, 300),
-            keep_alive_seconds=_number(
-                source, "KEEP_ALIVE_SECONDS", int, default.keep_alive_seconds, 1, 3600
-            ),
-            max_body_bytes=_number(
-                source, "MAX_BODY_BYTES", int, default.max_body_bytes, 64, 10_000_000
-            ),
-            max_concurrency=_number(
-                source, "MAX_CONCURRENCY", int, default.max_concurrency, 1, 10_000
-            ),
+            keep_alive_seconds=_number(source, "KEEP_ALIVE_SECONDS", int, default.keep_alive_seconds, 1, 3600),
+            max_body_bytes=_number(source, "MAX_BODY_BYTES", int, default.max_body_bytes, 64, 10_000_000),
+            max_concurrency=_number(source, "MAX_CONCURRENCY", int, default.max_concurrency, 1, 10_000),
             search_threads=_number(source, "SEARCH_THREADS", int, default.search_threads, 1, 64),
             log_level=level,
             log_hash_key=source.get("LOG_HASH_KEY", ""),

@@ -26,12 +26,10 @@ class Encoder:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session: Any = ort.InferenceSession(
-            str(directory / GRAPH), options, providers=["CPUExecutionProvider"]
-        )
+        self._session: Any = ort.InferenceSession(str(directory / GRAPH), options, providers=["CPUExecutionProvider"])
         self._tokenizer: Any = Tokenizer.from_file(str(directory / TOKENIZER))
         self._tokenizer.enable_truncation(MAX_TOKENS)
-        self._tokenizer.enable_padding(pad_id=0, pad_token="[PAD]")
+        self._tokenizer.enable_padding()  # its defaults, id 0 and [PAD], are BERT's
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one row per text; longer texts are cut at 128 tokens."""

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,32 @@ from restaurant_search.models import Scores
 
 _WORD = re.compile(r"[a-z0-9]+")
 _STOP = frozenset(
-    "a an and are at by for from i in is it me my near of on or some that the to we with".split()
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "at",
+        "by",
+        "for",
+        "from",
+        "i",
+        "in",
+        "is",
+        "it",
+        "me",
+        "my",
+        "near",
+        "of",
+        "on",
+        "or",
+        "some",
+        "that",
+        "the",
+        "to",
+        "we",
+        "with",
+    ]
 )
 
 
@@ -26,7 +52,7 @@ def terms(text: str) -> list[str]:
     folded = unicodedata.normalize("NFKD", text.lower())
     plain = "".join(c for c in folded if not unicodedata.combining(c))
     words = [_singular(w) for w in _WORD.findall(plain) if w not in _STOP]
-    return words + [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    return words + [f"{a} {b}" for a, b in pairwise(words)]
 
 
 def _singular(word: str) -> str:
@@ -54,9 +80,7 @@ class TfIdf:
         frequency = Counter(term for count in counts for term in count)
         vocabulary = {term: number for number, term in enumerate(sorted(frequency))}
         total = len(texts)
-        idf = np.array(
-            [np.log((1 + total) / (1 + frequency[t])) + 1 for t in vocabulary], np.float32
-        )
+        idf = np.array([np.log((1 + total) / (1 + frequency[t])) + 1 for t in vocabulary], np.float32)
         postings: list[list[tuple[int, float]]] = [[] for _ in vocabulary]
         for number, count in enumerate(counts):
             found = {vocabulary[t]: (1 + np.log(n)) * idf[vocabulary[t]] for t, n in count.items()}
