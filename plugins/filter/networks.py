@@ -58,12 +58,12 @@ def _network(text: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 def network_overlaps(networks: Iterable[str], reserved: Iterable[str]) -> list[str]:
     """Each pair of the two lists that shares an address, as 'A meets B', in the order given."""
     kept_clear = [_network(text) for text in reserved]
-    found = []
-    for network in map(_network, networks):
-        for other in kept_clear:
-            if network.version == other.version and network.overlaps(other):
-                found.append(f"{network} meets {other}")
-    return found
+    return [
+        f"{network} meets {other}"
+        for network in map(_network, networks)
+        for other in kept_clear
+        if network.version == other.version and network.overlaps(other)
+    ]
 
 
 class FilterModule:

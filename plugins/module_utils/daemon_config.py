@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Optional
+from typing import Any, Literal
 
 Action = Literal["none", "reload", "restart"]
 
@@ -44,7 +44,7 @@ def render(config: Mapping[str, Any]) -> str:
     return json.dumps(config, indent=4, sort_keys=True) + "\n"
 
 
-def plan(current: Optional[str], wanted: Mapping[str, Any]) -> Plan:
+def plan(current: str | None, wanted: Mapping[str, Any]) -> Plan:
     """Compare the text of the file as it is (None: there is none) with the wanted settings.
 
     A file that is not a JSON object cannot have started an engine, so all of it counts as changed.
@@ -61,7 +61,7 @@ def plan(current: Optional[str], wanted: Mapping[str, Any]) -> Plan:
     return Plan(text, differing, "reload" if RELOADABLE.issuperset(differing) else "restart")
 
 
-def _settings(text: Optional[str]) -> dict[str, Any]:
+def _settings(text: str | None) -> dict[str, Any]:
     try:
         settings = json.loads(text or "{}")
     except ValueError:

@@ -62,9 +62,10 @@ differing:
 import os
 import shutil
 import tempfile
-from typing import Optional
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.davit.ec2.plugins.module_utils.daemon_config import plan
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
@@ -72,16 +73,15 @@ MODE = 0o644
 SEARCH = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"]
 
 
-def read(path: str) -> Optional[str]:
+def read(path: Path) -> str | None:
     """The text of the file, or None when there is none."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
 
 
-def validate(module: AnsibleModule, path: str, text: str) -> None:
+def validate(module: AnsibleModule, path: Path, text: str) -> None:
     """Ask the host's own engine whether it would start with this text.
 
     Silent where there is no engine, or one older than 23, which cannot check a file.
@@ -93,32 +93,28 @@ def validate(module: AnsibleModule, path: str, text: str) -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as candidate:
         candidate.write(text)
         candidate.flush()
-        code, out, err = module.run_command(
-            [dockerd, "--validate", "--config-file", candidate.name]
-        )
+        code, out, err = module.run_command([dockerd, "--validate", "--config-file", candidate.name])
     words = (err or out).strip()
     if code != 0 and "unknown flag" not in words:
-        raise DavitError(
-            f"{dockerd} would not start with the wanted settings, so {path} is left as it was: {words}"
-        )
+        raise DavitError(f"{dockerd} would not start with the wanted settings, so {path} is left as it was: {words}")
 
 
-def write(path: str, text: str) -> None:
+def write(path: Path, text: str) -> None:
     """Put the file in place in one rename, keeping the former one beside it."""
-    directory = os.path.dirname(path)
-    os.makedirs(directory, mode=0o755, exist_ok=True)
-    if os.path.exists(path):
-        shutil.copy2(path, path + ".before-davit")
-    handle, staged = tempfile.mkstemp(dir=directory, prefix=".daemon-")
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if path.exists():
+        shutil.copy2(path, path.with_name(path.name + ".before-davit"))
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".daemon-")
+    staged = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(staged, MODE)
-        os.rename(staged, path)
+        staged.chmod(MODE)
+        staged.rename(path)
     except OSError:
-        os.unlink(staged)
+        staged.unlink()
         raise
 
 
@@ -131,7 +127,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    path = module.params["path"]
+    path = Path(module.params["path"])
     try:
         before = read(path)
         planned = plan(before, module.params["config"])
@@ -149,8 +145,8 @@ def main() -> None:
         diff={
             "before": before or "",
             "after": planned.text,
-            "before_header": path,
-            "after_header": path,
+            "before_header": str(path),
+            "after_header": str(path),
         },
     )
 

@@ -1,0 +1,199 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Bring the edge of a host, a Traefik container in the host network, to a wanted configuration."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: edge
+short_description: Configure and run the edge of a host
+version_added: 0.1.0
+author: The Davit maintainers (@davit-ec2)
+description:
+  - Writes the edge's own configuration, starts the edge, or recreates it when its configuration changed.
+  - Recreating cuts the traffic of all apps of the host for a moment, whose length is measured and returned.
+  - Refuses, before anything is written, while another program holds one of the ports, or while a route file cannot be
+    read, since one such file disables every app at the edge's next start.
+  - When the edge does not come up with the new configuration, the former one is put back.
+  - Given certificates are taken over without a restart.
+options:
+  directory:
+    description: Where the edge's files are.
+    type: path
+    default: /opt/davit/edge
+  static:
+    description: Traefik's static configuration.
+    type: dict
+    required: true
+  service:
+    description: The edge's service in its Compose file.
+    type: dict
+    required: true
+  ports:
+    description: TCP ports that the edge has to have for itself.
+    type: list
+    elements: int
+    required: true
+  ping_url:
+    description: What answers when the edge is well.
+    type: str
+    default: http://127.0.0.1:8099/ping
+  certificates:
+    description: Certificate chains with their keys, in PEM. The first serves names that none of them is for.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      chain:
+        description: The certificate and its intermediates.
+        type: str
+        required: true
+      key:
+        description: The private key.
+        type: str
+        required: true
+  timeout:
+    description: Seconds that the edge may take until it answers.
+    type: int
+    default: 30
+attributes:
+  check_mode:
+    description: Tells what would happen without doing it, also on a host without Docker.
+    support: full
+  diff_mode:
+    description: Shows the configuration before and after, without keys.
+    support: full
+  platform:
+    description: Where the module runs.
+    support: full
+    platforms: posix
+"""
+
+EXAMPLES = r"""
+- name: Serve HTTP
+  davit.ec2.edge:
+    ports: [80, 8099]
+    static:
+      entryPoints:
+        web:
+          address: ":80"
+        ping:
+          address: 127.0.0.1:8099
+      ping:
+        entryPoint: ping
+      providers:
+        file:
+          directory: /etc/traefik/dynamic
+    service:
+      image: traefik:v3.7.15
+      network_mode: host
+      restart: unless-stopped
+      volumes:
+        - ./traefik.yml:/etc/traefik/traefik.yml:ro
+        - ./dynamic:/etc/traefik/dynamic:ro
+"""
+
+RETURN = r"""
+action:
+  description: What was done to the container, or would be.
+  type: str
+  returned: success
+  sample: recreate
+reason:
+  description: Why.
+  type: str
+  returned: success
+  sample: its own configuration or image changed
+gap_seconds:
+  description: The longest time in which the first of the ports did not accept a connection.
+  type: float
+  returned: when a running edge was recreated
+  sample: 0.84
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.davit.ec2.plugins.module_utils.edge_host import EdgeHost
+from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
+    Certificate,
+    compose_document,
+    decide,
+    render,
+    wanted_config,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
+ARGUMENTS = {
+    "directory": {"type": "path", "default": "/opt/davit/edge"},
+    "static": {"type": "dict", "required": True},
+    "service": {"type": "dict", "required": True},
+    "ports": {"type": "list", "elements": "int", "required": True},
+    "ping_url": {"type": "str", "default": "http://127.0.0.1:8099/ping"},
+    "certificates": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "chain": {"type": "str", "required": True},
+            "key": {"type": "str", "required": True, "no_log": True},
+        },
+    },
+    "timeout": {"type": "int", "default": 30},
+}
+
+
+def run(module: AnsibleModule) -> dict[str, Any]:
+    """Compare, refuse, write and apply; what Ansible reports."""
+    params = module.params
+    host = EdgeHost(module.run_command, params["directory"], params["ping_url"])
+    certificates = [Certificate(each["chain"], each["key"]) for each in params["certificates"]]
+    compose = compose_document(params["service"], params["static"])
+    config = wanted_config(compose)
+    files = {"traefik.yml": render(params["static"]), "compose.yaml": render(compose)}
+
+    host.check_certificates(certificates)
+    before = {name: host.read(name) for name in files}
+    action, reason = decide(host.container(), config, host.answers())
+    tls_changes = host.tls_differs(certificates)
+    result: dict[str, Any] = {
+        "changed": before != files or tls_changes or action != "none",
+        "action": action,
+        "reason": reason,
+        "diff": [
+            {"before": before[name] or "", "after": files[name], "before_header": name, "after_header": name}
+            for name in sorted(files)
+        ],
+    }
+    if action != "none":
+        host.refuse_broken_routes()
+        host.refuse_foreign_ports(params["ports"])
+    if module.check_mode or not result["changed"]:
+        return result
+    host.require_docker()
+    host.make_directories()
+    host.write_certificates(certificates)
+    if action == "none":
+        host.write(files)
+    else:
+        image = str(params["service"]["image"])
+        gap = host.apply(files, image, config, params["ports"][0], params["timeout"])
+        if action == "recreate":
+            result["gap_seconds"] = gap
+    return result
+
+
+def main() -> None:
+    """Module entry point."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = run(module)
+    except (OSError, DavitError) as error:
+        module.fail_json(msg=str(error), **getattr(error, "facts", {}))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
