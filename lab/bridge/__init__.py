@@ -1,0 +1,1 @@
+"""Every instance of the fake AWS as a real host: a systemd container behind its public address."""
