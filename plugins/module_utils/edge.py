@@ -1,0 +1,112 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The edge of the host: its route files, and which release it sends traffic to."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import routes
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.probe import ask
+from ansible_collections.davit.ec2.plugins.module_utils.routes import RELEASE_HEADER, Endpoint
+
+PING = "http://127.0.0.1:8099/ping"
+
+
+def is_up() -> bool:
+    return ask(PING, timeout=2).status == 200
+
+
+def read_routes(layout: AppLayout) -> dict[str, dict[str, Any]]:
+    """App to route document for every *other* app of this host.
+
+    Raises DavitError while any of them is broken: the edge ignores the whole directory at its next
+    start because of it, so nothing is switched until it is mended. This app's own file is about to
+    be replaced.
+    """
+    texts = {
+        path.stem: path.read_text(errors="replace")
+        for path in sorted(layout.routes.glob("*"))
+        if path.suffix in (".yml", ".yaml", ".toml") and path != layout.route
+    }
+    broken = routes.broken_routes(texts)
+    if broken:
+        named = "; ".join(f"{layout.routes}/{name}.yml: {why}" for name, why in broken.items())
+        raise DavitError(
+            f"A route file of the edge is broken: {named}. At its next start the edge would serve no"
+            " app at all, so nothing is switched. Deploy that app again, or delete the file if the"
+            " app is gone.",
+            broken_routes=broken,
+        )
+    return {name: json.loads(text) for name, text in texts.items()}
+
+
+def read_route(layout: AppLayout) -> dict[str, Any] | None:
+    """This app's route document; None when there is none or it cannot be read."""
+    try:
+        document = json.loads(layout.route.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def put_route(layout: AppLayout, document: dict[str, Any] | None) -> None:
+    """Replace this app's route in one step; None takes it away.
+
+    The file is written outside the watched directory and parsed again before it is renamed into
+    it, so that the edge never sees half of it.
+    """
+    if document is None:
+        layout.route.unlink(missing_ok=True)
+        return
+    text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+    if routes.broken_routes({layout.app: text}):
+        raise DavitError(f"The new route of {layout.app} would not parse; the old one stays.")
+    staged: Path = layout.route_stage / layout.route.name
+    with staged.open("w", encoding="utf-8") as stream:
+        os.fchmod(stream.fileno(), 0o644)
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    staged.rename(layout.route)
+
+
+def address_of(endpoint: Endpoint, tls: bool) -> str:
+    host = endpoint.route.hosts[0] if endpoint.route.hosts else "127.0.0.1"
+    return f"{'https' if tls else 'http'}://{host}{endpoint.route.path}"
+
+
+def answering_release(endpoint: Endpoint, tls: bool) -> tuple[str | None, Answer]:
+    """Which release the edge says it is, asked as a client would; None when it names none."""
+    answer = ask(address_of(endpoint, tls), method="HEAD", timeout=5, address="127.0.0.1")
+    return answer.headers.get(RELEASE_HEADER), answer
+
+
+def await_release(endpoints: Sequence[Endpoint], release_id: str, tls: bool, timeout: float, in_a_row: int = 3) -> None:
+    """Return once every route was answered by ``release_id`` several times in a row.
+
+    Raises DavitError with what answered instead when that has not come within ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    for endpoint in endpoints:
+        agreed = 0
+        while agreed < in_a_row:
+            seen, answer = answering_release(endpoint, tls)
+            agreed = agreed + 1 if seen == release_id and answer.status < 502 else 0
+            if agreed < in_a_row and time.monotonic() > deadline:
+                what = answer.error or f"release {seen}, status {answer.status}"
+                raise DavitError(
+                    f"Through the edge, {address_of(endpoint, tls)} is not answered by release"
+                    f" {release_id} within {timeout:g} s, but: {what}."
+                )
+            if agreed < in_a_row:
+                # The edge applies a file within its throttle time of 100 ms and tells no one.
+                time.sleep(0.05)

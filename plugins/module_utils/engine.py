@@ -1,0 +1,162 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The Docker engine of the host, through its command line: one call per function."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.gates import Container
+
+_UNSET = re.compile(r'The \\?"(?P<name>[^"\\]+)\\?" variable is not set')
+
+
+class Engine:
+    """Commands to the engine; ``docker_config`` is the directory with the registry's login."""
+
+    def __init__(self, docker_config: str | None = None) -> None:
+        self._environment = {"DOCKER_CONFIG": docker_config or "/nonexistent", "HOME": "/nonexistent"}
+
+    def docker(self, *argv: str, timeout: float = 120.0) -> str:
+        return run(["docker", *argv], environment=self._environment, timeout=timeout).stdout
+
+    def compose(self, file: Path | str, *argv: str, timeout: float = 300.0) -> str:
+        return self.docker("compose", "--file", str(file), *argv, timeout=timeout)
+
+    def config(
+        self,
+        files_dir: Path,
+        file: str,
+        variables: Mapping[str, str],
+        profiles: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """The canonical model of a Compose file.
+
+        Variables come from ``variables`` and the project's ``.env`` alone. Raises DavitError for a
+        file that Compose cannot read and for a variable that has neither value nor default.
+        """
+        argv = ["docker", "compose", "--project-directory", str(files_dir), "--project-name", "davit"]
+        argv += ["--file", str(files_dir / file)]
+        for profile in profiles:
+            argv += ["--profile", profile]
+        try:
+            done = run(
+                [*argv, "config", "--format", "json"],
+                environment={**self._environment, **variables},
+                timeout=60,
+            )
+        except CommandError as error:
+            raise DavitError(f"Compose cannot read {file}: {error.stderr.strip() or error}") from error
+        unset = sorted(set(_UNSET.findall(done.stderr)))
+        if unset:
+            raise DavitError(
+                f"{file} uses {', '.join(unset)}, which has no value. Set it in"
+                " compose_release_environment or compose_release_secrets, or give it a default in the"
+                " file: ${NAME:-default}."
+            )
+        model: dict[str, Any] = json.loads(done.stdout)
+        return model
+
+    def resolve(self, references: Sequence[str], timeout: float = 60.0) -> dict[str, str]:
+        """Digest for each image reference, as the registry has it now."""
+        if not references:
+            return {}
+        services = {f"image{n}": {"image": ref} for n, ref in enumerate(references)}
+        with tempfile.TemporaryDirectory(prefix="davit-") as directory:
+            path = Path(directory) / "images.yaml"
+            path.write_text(json.dumps({"name": "davit", "services": services}))
+            argv = ("config", "--resolve-image-digests", "--format", "json")
+            model = json.loads(self.compose(path, *argv, timeout=timeout))
+        pinned = [str(model["services"][f"image{n}"]["image"]) for n in range(len(references))]
+        return {ref: full.partition("@")[2] for ref, full in zip(references, pinned)}
+
+    def pull(self, reference: str, timeout: float) -> None:
+        self.docker("pull", "--quiet", reference, timeout=timeout)
+
+    def has_image(self, reference: str) -> bool:
+        try:
+            self.docker("image", "inspect", "--format", "{{.Id}}", reference)
+        except CommandError as error:
+            if "no such image" in error.stderr.lower():
+                return False
+            raise
+        return True
+
+    def containers(self, project: str) -> list[Container]:
+        """The containers of a Compose project, running or not."""
+        ids = self.docker(
+            "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label=com.docker.compose.project={project}"
+        ).split()
+        if not ids:
+            return []
+        try:
+            records = json.loads(self.docker("container", "inspect", *ids))
+        except CommandError as error:
+            if "no such container" in error.stderr.lower():
+                return self.containers(project)
+            raise
+        oneoff = "com.docker.compose.oneoff"
+        return [Container.from_inspect(r) for r in records if (r["Config"].get("Labels") or {}).get(oneoff) != "True"]
+
+    def logs(self, container: str, lines: int) -> list[str]:
+        """The last ``lines`` lines that a container wrote, to either stream."""
+        try:
+            done = run(["docker", "logs", "--tail", str(lines), container], environment=self._environment)
+        except CommandError as error:
+            return [f"(its log cannot be read: {error})"]
+        return (done.stdout + done.stderr).splitlines()[-lines:]
+
+    def restart_policy(self, ids: Sequence[str], policy: str) -> None:
+        if ids:
+            self.docker("update", "--restart", policy, *ids)
+
+    def connect(self, network: str, ids: Iterable[str]) -> None:
+        """Join containers to a network. Done by hand, since Compose would add the service name as
+        an alias there, and then the names of two releases would meet."""
+        for container in ids:
+            try:
+                self.docker("network", "connect", network, container)
+            except CommandError as error:
+                if "already exists in network" not in error.stderr:
+                    raise
+
+    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        if not self._exists("network", name):
+            self.docker("network", "create", *_labels(labels), name)
+
+    def ensure_volume(self, name: str, settings: Mapping[str, Any], labels: Mapping[str, str]) -> None:
+        if self._exists("volume", name):
+            return
+        argv = ["volume", "create", *_labels(labels)]
+        if settings.get("driver"):
+            argv += ["--driver", str(settings["driver"])]
+        for key, value in (settings.get("driver_opts") or {}).items():
+            argv += ["--opt", f"{key}={value}"]
+        self.docker(*argv, name)
+
+    def _exists(self, kind: str, name: str) -> bool:
+        try:
+            self.docker(kind, "inspect", name)
+        except CommandError as error:
+            if "no such" in error.stderr.lower() or "not found" in error.stderr.lower():
+                return False
+            raise
+        return True
+
+    def remove_image(self, reference: str) -> None:
+        try:
+            self.docker("image", "rm", reference)
+        except CommandError as error:
+            if "no such image" not in error.stderr.lower():
+                raise
+
+
+def _labels(labels: Mapping[str, str]) -> list[str]:
+    return [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]

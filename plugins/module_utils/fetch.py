@@ -1,0 +1,231 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""From a staged request to an immutable release on the host, with its images pulled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from ansible_collections.davit.ec2.plugins.module_utils import plan, ports, running_file, store
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.preflight import Staged, live_release, load_stage
+from ansible_collections.davit.ec2.plugins.module_utils.release import Image, Release
+from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
+
+
+@dataclass(frozen=True)
+class FetchOptions:
+    """``digests`` maps reference to digest for what preflight left unresolved."""
+
+    digests: Mapping[str, str]
+    created_by: str = ""
+    commit: str = ""
+    force: bool = False
+    update_stateful: bool = False
+    pull_timeout: float = 900.0
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A staged request with every image pinned, and the hash of its content."""
+
+    release: running_file.Model
+    stateful: running_file.Model
+    jobs: running_file.Model
+    images: dict[str, Image]
+    content_hash: str
+
+
+def pin_stage(staged: Staged, stage_dir: Path, digests: Mapping[str, str]) -> Pinned:
+    """Pin every image of ``staged``. Raises DavitError when a digest is missing."""
+    known = {**digests, **staged.known}
+    parts = [running_file.pin(m, known) for m in (staged.split.release, staged.split.stateful, staged.split.jobs)]
+    hashed = running_file.content_hash(parts, file_hashes(stage_dir, parts), staged.declared)
+    images = {name: Image(ref, running_file.pinned_reference(ref, known)) for name, ref in staged.split.images.items()}
+    return Pinned(parts[0], parts[1], parts[2], images, hashed)
+
+
+def file_hashes(stage_dir: Path, parts: Iterable[running_file.Model]) -> dict[str, str]:
+    """sha256 by path of each file that ``parts`` mount. What else was sent, such as the Compose
+    file and env files, is in the model already: a changed comment is no new release."""
+    found = {}
+    for own in sorted({path for part in parts for path in running_file.own_paths(part)}):
+        top = stage_dir / own
+        for path in [top, *sorted(top.rglob("*"))]:
+            if path.is_file():
+                found[str(path.relative_to(stage_dir))] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
+
+
+def fetch(layout: AppLayout, stage_dir: Path, options: FetchOptions, engine: Engine) -> Release | None:
+    """Make the release that the stage asks for; None when the live one has the same content.
+
+    Nothing that runs is touched. Raises DavitError for content that failed before (unless forced),
+    a stateful service that would change (unless wanted), an image that cannot be pulled.
+    """
+    staged, environment_names = load_stage(stage_dir)
+    pinned = pin_stage(staged, stage_dir, options.digests)
+    live = live_release(layout)
+    if live is not None and live.content_hash == pinned.content_hash:
+        store.remove_tree(stage_dir)
+        return None
+    state = store.read_state(layout)
+    if not options.force:
+        _refuse_known_bad(state, pinned.content_hash)
+    if not options.update_stateful:
+        _refuse_stateful_change(layout, stage_dir, pinned)
+    for image in sorted({i.pinned for i in pinned.images.values()}):
+        if not engine.has_image(image):
+            engine.pull(image, options.pull_timeout)
+    with store.locked(layout.host_lock):
+        release = _describe(layout, state, staged, pinned, options, environment_names)
+        _build(layout, stage_dir, release, pinned, engine)
+    store.remove_tree(stage_dir)
+    return release
+
+
+def _refuse_known_bad(state: plan.HostState, content_hash: str) -> None:
+    last = [e for e in state.history if e.content_hash == content_hash and e.action == plan.DEPLOY]
+    if last and last[-1].result != plan.SUCCEEDED:
+        raise DavitError(
+            f"The same content was deployed before as {last[-1].release} and ended as"
+            f" '{last[-1].result}', so it is not tried again. Change it, or insist with"
+            " -e compose_release_force=true."
+        )
+
+
+def stateful_directory(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> Path:
+    """Where the files that the stateful services mount lie: named by content, outside of the
+    releases, since those are removed in time."""
+    content = [pinned.stateful, file_hashes(stage_dir, [pinned.stateful])]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return layout.home / "stateful" / digest[:12]
+
+
+def stateful_model(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> running_file.Model:
+    """The file of the stateful project that this release wants."""
+    directory = stateful_directory(layout, stage_dir, pinned)
+    return running_file.name_stateful(
+        pinned.stateful, layout.app, layout.stateful_project, layout.stateful_network, str(directory)
+    )
+
+
+def _refuse_stateful_change(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> None:
+    if not pinned.stateful["services"] or not layout.stateful_file.exists():
+        return
+    running = json.loads(layout.stateful_file.read_bytes())["services"]
+    wanted = stateful_model(layout, stage_dir, pinned)["services"]
+    changed = sorted(n for n in wanted if wanted[n] != running.get(n))
+    if changed:
+        raise DavitError(
+            f"This release changes {', '.join(changed)}, which owns data: changing it means stopping"
+            " the only copy for a moment. Do so with -e compose_release_update_stateful=true, at a"
+            " time of your choice."
+        )
+
+
+def _describe(
+    layout: AppLayout,
+    state: plan.HostState,
+    staged: Staged,
+    pinned: Pinned,
+    options: FetchOptions,
+    environment_names: tuple[str, ...],
+) -> Release:
+    now = datetime.now(timezone.utc)
+    sequence = plan.next_sequence(state)
+    name = plan.release_id(now.strftime("%Y%m%d-%H%M%S"), pinned.content_hash, sequence)
+    wanted = len({(r.service, r.port) for r in staged.routes})
+    free = plan.free_ports(wanted, taken_ports(layout) | set(ports.listening()))
+    declared = staged.declared
+    return Release(
+        id=name,
+        sequence=sequence,
+        app=layout.app,
+        project=plan.project_name(layout.app, name),
+        version=staged.version,
+        content_hash=pinned.content_hash,
+        created_at=now.isoformat(timespec="seconds"),
+        created_by=options.created_by,
+        commit=options.commit,
+        images=pinned.images,
+        services=tuple(sorted(pinned.release["services"])),
+        stateful=tuple(sorted(pinned.stateful["services"])),
+        jobs=tuple(sorted(pinned.jobs["services"])),
+        endpoints=running_file.assign_ports(staged.routes, free),
+        gate=declared["gate"],
+        tls=declared["tls"],
+        resolver=declared["resolver"],
+        model_probe=declared["model_probe"],
+        environment_names=environment_names,
+    )
+
+
+def taken_ports(layout: AppLayout) -> set[int]:
+    """The loopback ports of every release that any app of this host keeps."""
+    taken: set[int] = set()
+    for record in (Path(layout.root) / "apps").glob(f"*/releases/*/{store.RECORD}"):
+        try:
+            document = json.loads(record.read_bytes())
+            taken |= {Endpoint.from_json(e).host_port for e in document["endpoints"]}
+        except (OSError, ValueError, KeyError):
+            continue
+    return taken
+
+
+def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned, engine: Engine) -> None:
+    store.make_private(layout.releases)
+    home = str(layout.release(release.id))
+    building = layout.releases / f".{release.id}"
+    store.remove_tree(building)
+    building.mkdir(mode=0o700)
+    for part in (pinned.release, pinned.jobs):
+        _copy(part, stage_dir, building)
+    running = running_file.name_release(pinned.release, layout.app, release.project, home, release.endpoints)
+    store.write_json(building / store.RUNNING, running)
+    if release.jobs:
+        network = layout.stateful_network if release.stateful else None
+        jobs = running_file.name_jobs(pinned.jobs, layout.app, release.project, network, home)
+        store.write_json(building / store.JOBS, jobs)
+    if release.stateful:
+        store.write_json(building / store.STATEFUL, stateful_model(layout, stage_dir, pinned))
+        _keep_stateful_files(layout, stage_dir, pinned)
+    volumes = {
+        **running_file.volumes_to_keep(pinned.release, layout.app),
+        **running_file.volumes_to_keep(pinned.stateful, layout.app),
+    }
+    store.write_json(building / store.VOLUMES, volumes)
+    store.write_json(building / store.RECORD, release.to_json())
+    engine.compose(building / store.RUNNING, "config", "--quiet")
+    store.publish_release(layout, release.id, building)
+
+
+def _keep_stateful_files(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> None:
+    target = stateful_directory(layout, stage_dir, pinned)
+    if target.exists():
+        return
+    store.make_private(target.parent)
+    building = target.with_name(f".{target.name}")
+    store.remove_tree(building)
+    building.mkdir(mode=0o700)
+    _copy(pinned.stateful, stage_dir, building)
+    building.rename(target)
+
+
+def _copy(model: running_file.Model, stage_dir: Path, target: Path) -> None:
+    """Copy what ``model`` mounts; readable, since containers need not run as root."""
+    for own in sorted(running_file.own_paths(model)):
+        source, made = stage_dir / own, target / own
+        made.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, made, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, made)

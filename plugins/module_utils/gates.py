@@ -1,0 +1,293 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""What a candidate has to show, and the judgement over what was seen. No I/O here.
+
+A check waits while it may still come true, and fails for good when it cannot: a container that
+exited, or an answer that stays wrong after the service said that it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
+PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
+
+
+@dataclass(frozen=True)
+class HttpCheck:
+    """One request and what its answer must be.
+
+    ``json`` maps a dotted path into the answer ("checks.0.state") to the value expected there, or
+    to ``{min: ..., max: ...}``. A ``readiness`` check may fail until the deadline; any other fails
+    the gate after ``Gate.failures`` wrong answers in a row once readiness holds.
+    """
+
+    name: str
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    status: tuple[int, ...] = (200,)
+    json: Mapping[str, Any] = field(default_factory=dict)
+    max_latency_ms: float | None = None
+    readiness: bool = False
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The whole set of checks with its patience. Times are in seconds."""
+
+    http: tuple[HttpCheck, ...] = ()
+    successes: int = 3
+    failures: int = 3
+    interval: float = 0.5
+    timeout: float = 60.0
+    request_timeout: float = 5.0
+    stable_seconds: float = 3.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one request brought. ``error`` is set when there was no HTTP answer at all."""
+
+    status: int = 0
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Container:
+    """The parts of ``docker inspect`` that a gate looks at."""
+
+    id: str
+    name: str
+    service: str
+    status: str
+    health: str | None = None
+    restarts: int = 0
+    exit_code: int = 0
+    oom_killed: bool = False
+
+    @classmethod
+    def from_inspect(cls, record: Mapping[str, Any]) -> Container:
+        state: Mapping[str, Any] = record.get("State") or {}
+        labels: Mapping[str, str] = (record.get("Config") or {}).get("Labels") or {}
+        return cls(
+            id=str(record["Id"]),
+            name=str(record["Name"]).lstrip("/"),
+            service=labels.get("com.docker.compose.service", ""),
+            status=str(state.get("Status", "unknown")),
+            health=(state.get("Health") or {}).get("Status"),
+            restarts=int(record.get("RestartCount") or 0),
+            exit_code=int(state.get("ExitCode") or 0),
+            oom_killed=bool(state.get("OOMKilled")),
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at one subject: did it hold, is it hopeless, and what was seen."""
+
+    name: str
+    holds: bool
+    observed: str
+    hopeless: bool = False
+    latency_ms: float | None = None
+
+
+def judge_containers(
+    expected: Iterable[str], containers: Sequence[Container], restarts_before: Mapping[str, int]
+) -> list[Look]:
+    """A look per expected service.
+
+    ``restarts_before`` maps container id to the restart count seen first; a higher one now means
+    that the process died in between, even when it is up again.
+    """
+    looks = []
+    for service in expected:
+        own = [c for c in containers if c.service == service]
+        looks.append(_judge_service(service, own, restarts_before))
+    return looks
+
+
+def _judge_service(service: str, own: Sequence[Container], before: Mapping[str, int]) -> Look:
+    name = f"container {service}"
+    if not own:
+        return Look(name, False, "there is no container", hopeless=True)
+    for c in own:
+        if c.restarts > before.get(c.id, c.restarts):
+            return Look(name, False, f"restarted {c.restarts - before[c.id]} times", hopeless=True)
+        if c.status in ("exited", "dead", "removing"):
+            memory = ", out of memory" if c.oom_killed else ""
+            return Look(name, False, f"exited with code {c.exit_code}{memory}", hopeless=True)
+    for c in own:
+        if c.status != "running":
+            return Look(name, False, c.status)
+        if c.health not in (None, "none", "healthy"):
+            return Look(name, False, f"running, {c.health}")
+    health = " and healthy" if any(c.health == "healthy" for c in own) else ""
+    return Look(name, True, f"running{health}")
+
+
+def judge_answer(check: HttpCheck, answer: Answer) -> Look:
+    """Whether one answer is what ``check`` expects, with what was seen instead."""
+    latency = round(answer.seconds * 1000, 1)
+    wrong = _what_is_wrong(check, answer, latency)
+    return Look(check.name, wrong is None, wrong or f"{answer.status} as expected", latency_ms=latency)
+
+
+def _what_is_wrong(check: HttpCheck, answer: Answer, latency: float) -> str | None:
+    if answer.error is not None:
+        return answer.error
+    if answer.status not in check.status:
+        wanted = " or ".join(str(s) for s in check.status)
+        return f"status {answer.status} instead of {wanted}{_excerpt(answer.body)}"
+    if check.json:
+        try:
+            document = json.loads(answer.body)
+        except ValueError:
+            return f"the answer is not JSON{_excerpt(answer.body)}"
+        for path, wanted in check.json.items():
+            seen = value_at(document, path)
+            if not _matches(seen, wanted):
+                return f"{path} is {_show(seen)} instead of {_show(wanted)}"
+    if check.max_latency_ms is not None and latency > check.max_latency_ms:
+        return f"it took {latency} ms, more than {check.max_latency_ms:g} ms"
+    return None
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "missing"
+
+
+MISSING = _Missing()
+
+
+def value_at(document: Any, path: str) -> Any:
+    """The value at a dotted path, in which a number also indexes a list; MISSING if none."""
+    here = document
+    for part in path.split("."):
+        if isinstance(here, Mapping) and part in here:
+            here = here[part]
+        elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
+            here = here[int(part)]
+        else:
+            return MISSING
+    return here
+
+
+def _matches(seen: Any, wanted: Any) -> bool:
+    if isinstance(wanted, Mapping) and wanted and set(wanted) <= {"min", "max"}:
+        if isinstance(seen, bool) or not isinstance(seen, (int, float)):
+            return False
+        low, high = wanted.get("min"), wanted.get("max")
+        return (low is None or seen >= low) and (high is None or seen <= high)
+    return type(seen) is type(wanted) and bool(seen == wanted)
+
+
+def _show(value: Any) -> str:
+    return repr(value) if isinstance(value, _Missing) else json.dumps(value)[:120]
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    return f": {text}" if text else ""
+
+
+@dataclass
+class Tally:
+    """What was seen of one subject over the whole gate: the evidence in a verdict."""
+
+    name: str
+    readiness: bool = True
+    attempts: int = 0
+    in_a_row: int = 0
+    wrong_in_a_row: int = 0
+    observed: str = "not looked at"
+    hopeless: bool = False
+    latencies: list[float] = field(default_factory=list)
+
+    def add(self, look: Look) -> None:
+        self.attempts += 1
+        self.in_a_row = self.in_a_row + 1 if look.holds else 0
+        self.wrong_in_a_row = 0 if look.holds else self.wrong_in_a_row + 1
+        self.observed = look.observed
+        self.hopeless = self.hopeless or look.hopeless
+        if look.latency_ms is not None:
+            self.latencies.append(look.latency_ms)
+
+    def to_json(self, successes: int) -> dict[str, Any]:
+        held = self.in_a_row >= successes and not self.hopeless
+        evidence: dict[str, Any] = {
+            "name": self.name,
+            "verdict": PASS if held else FAIL if self.attempts else INCONCLUSIVE,
+            "observed": self.observed,
+            "attempts": self.attempts,
+            "successes_in_a_row": self.in_a_row,
+        }
+        if self.latencies:
+            ordered = sorted(self.latencies)
+            evidence["latency_ms"] = {"p50": ordered[len(ordered) // 2], "max": ordered[-1]}
+        return evidence
+
+
+def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
+    """PASS or FAIL once it is certain, else None: look again.
+
+    No subject at all is never a pass. Everything has to hold ``successes`` times in a row, and the
+    gate has to have watched for ``stable_seconds``, so that a process which dies a moment after it
+    said *ready* is seen.
+    """
+    if not tallies:
+        return INCONCLUSIVE
+    if any(t.hopeless for t in tallies):
+        return FAIL
+    ready = all(t.in_a_row >= 1 for t in tallies if t.readiness)
+    if ready and any(not t.readiness and t.wrong_in_a_row >= gate.failures for t in tallies):
+        return FAIL
+    if all(t.in_a_row >= gate.successes for t in tallies) and elapsed >= gate.stable_seconds:
+        return PASS
+    return FAIL if elapsed >= gate.timeout else None
+
+
+def cause(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str:
+    """One sentence for a failed gate: the first hopeless subject, else the first that is wrong."""
+    wrong = [t for t in tallies if t.hopeless] or [t for t in tallies if t.in_a_row < gate.successes]
+    if not wrong:
+        return "there was nothing to look at, and no evidence is not a pass"
+    first = wrong[0]
+    timed_out = f" (given up after {elapsed:.0f} s)" if elapsed >= gate.timeout else ""
+    return f"{first.name}: {first.observed}{timed_out}"
+
+
+def parse_http(entry: Mapping[str, Any], base_url: str) -> HttpCheck:
+    """A check as declared in variables. Raises DavitError with what is wrong with it."""
+    path = str(entry.get("path", ""))
+    name = str(entry.get("name") or path)
+    if not path.startswith("/"):
+        raise DavitError(f"The gate '{name}' needs a 'path' that starts with '/', not {path!r}.")
+    body = entry.get("body")
+    headers = {str(k): str(v) for k, v in (entry.get("headers") or {}).items()}
+    if body is not None and not isinstance(body, str):
+        body = json.dumps(body)
+        headers.setdefault("Content-Type", "application/json")
+    latency = entry.get("max_latency_ms")
+    return HttpCheck(
+        name=name,
+        url=base_url + path,
+        method=str(entry.get("method") or ("GET" if body is None else "POST")).upper(),
+        headers=headers,
+        body=body,
+        status=tuple(int(s) for s in entry.get("status") or (200,)),
+        json=dict(entry.get("json") or {}),
+        max_latency_ms=None if latency is None else float(latency),
+        readiness=bool(entry.get("readiness")),
+    )

@@ -1,0 +1,110 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Where everything of an app lies on a host; the only place that spells a path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
+APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
+RELEASE_ID = re.compile(r"(?P<date>\d{8}-\d{6})-(?P<hash>[0-9a-f]{7})-(?P<sequence>\d+)")
+
+DEFAULT_ROOT = "/opt/davit"
+
+
+@dataclass(frozen=True)
+class AppLayout:
+    """Paths of one app below ``root``. Nothing here touches the disk.
+
+    Raises DavitError for an app name that could not be a directory, a Compose project and a
+    Traefik router at once.
+    """
+
+    app: str
+    root: str = DEFAULT_ROOT
+
+    def __post_init__(self) -> None:
+        if not APP_NAME.fullmatch(self.app):
+            raise DavitError(
+                f"'{self.app}' cannot be the name of an app: it must match {APP_NAME.pattern}"
+                " (it becomes a directory, a Compose project and a route)."
+            )
+
+    @property
+    def home(self) -> Path:
+        return Path(self.root) / "apps" / self.app
+
+    @property
+    def releases(self) -> Path:
+        return self.home / "releases"
+
+    def release(self, release_id: str) -> Path:
+        """The directory of one release. Raises DavitError unless the id is well formed."""
+        if not RELEASE_ID.fullmatch(release_id):
+            raise DavitError(
+                f"'{release_id}' is not a release id (like 20260131-120000-0a1b2c3-12);"
+                " playbooks/status.yml lists those that are kept."
+            )
+        return self.releases / release_id
+
+    @property
+    def live(self) -> Path:
+        return self.home / "live"
+
+    @property
+    def last_good(self) -> Path:
+        return self.home / "last_good"
+
+    @property
+    def journal(self) -> Path:
+        return self.home / "deploy.json"
+
+    @property
+    def history(self) -> Path:
+        return self.home / "history.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.home / "lock"
+
+    @property
+    def stateful_file(self) -> Path:
+        return self.home / "stateful.yaml"
+
+    @property
+    def stage(self) -> Path:
+        """Where a deploy in preparation lies: memory-backed, since it holds secrets."""
+        return Path("/run/davit") / self.app
+
+    @property
+    def edge(self) -> Path:
+        return Path(self.root) / "edge"
+
+    @property
+    def routes(self) -> Path:
+        return self.edge / "dynamic"
+
+    @property
+    def route(self) -> Path:
+        return self.routes / f"{self.app}.yml"
+
+    @property
+    def route_stage(self) -> Path:
+        return self.edge / "stage"
+
+    @property
+    def host_lock(self) -> Path:
+        """Held while ports are given out, which all apps of a host share."""
+        return Path(self.root) / "ports.lock"
+
+    @property
+    def stateful_project(self) -> str:
+        return f"{self.app}-stateful"
+
+    @property
+    def stateful_network(self) -> str:
+        return f"{self.app}-stateful"

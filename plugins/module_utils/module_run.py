@@ -1,0 +1,52 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""What all modules of this collection share: arguments, and one way to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
+
+APP_ARGUMENTS: dict[str, Any] = {
+    "app": {"type": "str", "required": True},
+    "root": {"type": "path", "default": DEFAULT_ROOT},
+}
+
+PATIENCE_ARGUMENTS: dict[str, Any] = {
+    "start_timeout": {"type": "float", "default": 120.0},
+    "switch_timeout": {"type": "float", "default": 10.0},
+    "drain_seconds": {"type": "float", "default": 2.0},
+    "stop_timeout": {"type": "float", "default": 60.0},
+}
+
+
+def layout_of(parameters: Mapping[str, Any]) -> AppLayout:
+    return AppLayout(parameters["app"], parameters["root"])
+
+
+def patience_of(parameters: Mapping[str, Any]) -> Patience:
+    return Patience(
+        switch_timeout=parameters["switch_timeout"],
+        drain=parameters["drain_seconds"],
+        start_timeout=parameters["start_timeout"],
+        stop_timeout=parameters["stop_timeout"],
+    )
+
+
+def run_module(
+    arguments: Mapping[str, Any], work: Callable[[AnsibleModule], Mapping[str, Any]], **options: Any
+) -> None:
+    """Run ``work`` and end the module with what it returns, or with the DavitError that it raised."""
+    module = AnsibleModule(argument_spec=dict(arguments), supports_check_mode=True, **options)
+    try:
+        result = work(module)
+    except DavitError as error:
+        module.fail_json(msg=str(error), **error.facts)
+    else:
+        module.exit_json(**result)

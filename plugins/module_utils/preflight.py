@@ -1,0 +1,232 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Everything that can be wrong with a deploy before anything is touched."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    edge,
+    ports,
+    refusals,
+    routes,
+    running_file,
+    store,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release, fill_in, parse_gate
+from ansible_collections.davit.ec2.plugins.module_utils.running_file import Split
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a deploy was asked for, as the role's variables say it."""
+
+    layout: AppLayout
+    files: Mapping[str, str]
+    compose_file: str
+    version: str = ""
+    first_version: str = ""
+    version_variable: str = "VERSION"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    profiles: tuple[str, ...] = ()
+    routes: tuple[Mapping[str, Any], ...] = ()
+    stateful: frozenset[str] = frozenset()
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    model_probe: Mapping[str, str] = field(default_factory=dict)
+    tls: bool = False
+    resolver: str = ""
+    minimum_disk_mb: int = 1024
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A request that passed preflight: ``unresolved`` images still need a digest."""
+
+    version: str
+    split: Split
+    routes: tuple[routes.Route, ...]
+    declared: dict[str, Any]
+    known: dict[str, str]
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        return tuple(sorted(r for r in set(self.split.images.values()) if "@" not in r and r not in self.known))
+
+
+def stage(request: Request, stage_dir: Path) -> Staged:
+    """Check the whole request on this host and lay it out in ``stage_dir``.
+
+    Raises DavitError with the first thing that is wrong; ``stage_dir`` is then gone again.
+    """
+    engine = Engine()
+    check_host(request.minimum_disk_mb)
+    live = live_release(request.layout)
+    version = _version(request, live)
+    variables = {**request.environment, **request.secrets}
+    if version:
+        variables[request.version_variable] = version
+    store.remove_tree(stage_dir)
+    try:
+        _lay_out(request, stage_dir)
+        model = engine.config(stage_dir / "files", request.compose_file, variables, request.profiles)
+        _environment_files(model, variables, stage_dir)
+        staged = _judge(request, model, stage_dir, version, live)
+        store.write_json(stage_dir / "stage.json", _to_json(staged, request))
+    except BaseException:
+        store.remove_tree(stage_dir)
+        raise
+    return staged
+
+
+def check_host(minimum_disk_mb: int) -> None:
+    """The engine, the edge and the disk of this host. Raises DavitError."""
+    engine = Engine()
+    try:
+        compose = engine.docker("compose", "version", "--short").strip().lstrip("v")
+        root = engine.docker("info", "--format", "{{.DockerRootDir}}").strip()
+    except CommandError as error:
+        raise DavitError(f"The Docker engine of this host cannot be used. {error}") from error
+    if int(compose.split(".")[0]) < 2:
+        raise DavitError(f"Compose {compose} is installed, but version 2 is needed. Run playbooks/configure.yml.")
+    free = shutil.disk_usage(root if Path(root).is_dir() else "/").free // (1 << 20)
+    if free < minimum_disk_mb:
+        raise DavitError(
+            f"Only {free} MB are free for images in {root}, and {minimum_disk_mb} MB are wanted"
+            " (compose_release_minimum_disk_mb). Free some, or enlarge the volume (ec2_instance_volume_gb)."
+        )
+    _check_edge(engine)
+
+
+def _check_edge(engine: Engine) -> None:
+    if edge.is_up():
+        return
+    taken = ports.owners((80, 443))
+    said = []
+    for port, owner in sorted(taken.items()):
+        names = engine.docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
+        said.append(f"port {port} is owned by {'container ' + names[0] if names else owner}")
+    if said:
+        raise DavitError(
+            f"The edge is not running, and {'; '.join(said)}. Stop that first (for a stack of Docker"
+            " Compose: 'docker compose down' in its folder), then run playbooks/configure.yml."
+        )
+    raise DavitError("The edge is not running on this host. Run playbooks/configure.yml.")
+
+
+def live_release(layout: AppLayout) -> Release | None:
+    """The record of the live release, or None before the first deploy."""
+    name = store.pointed(layout.live)
+    return Release.from_json(store.read_record(layout, name)) if name else None
+
+
+def _version(request: Request, live: Release | None) -> str:
+    version = request.version or (live.version if live else "") or request.first_version
+    if version and not _TAG.fullmatch(version):
+        raise DavitError(f"compose_release_version is {version!r}, which cannot be the tag of an image.")
+    return version
+
+
+def _lay_out(request: Request, stage_dir: Path) -> None:
+    store.make_private(stage_dir / "files")
+    for name, content in request.files.items():
+        relative = PurePosixPath(name)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise DavitError(f"The file {name} lies outside of the Compose project.")
+        path = stage_dir / "files" / relative
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        store.write(path, base64.b64decode(content), 0o444)
+
+
+def _environment_files(model: Mapping[str, Any], variables: Mapping[str, str], stage_dir: Path) -> None:
+    store.make_private(stage_dir / "env")
+    for name, variable in running_file.environment_files(model).items():
+        if variable not in variables:
+            raise DavitError(
+                f"The secret '{name}' is read from the variable {variable}, which has no value."
+                " Set it in compose_release_secrets."
+            )
+        store.write(stage_dir / "env" / name, variables[variable].encode(), 0o444)
+
+
+def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: str, live: Release | None) -> Staged:
+    refused = refusals.refuse(model, request.stateful)
+    if refused:
+        raise DavitError("\n".join(str(r) for r in refused), refused=[str(r) for r in refused])
+    parsed = routes.parse_routes(request.routes, model, request.stateful)
+    taken = routes.rules_taken(edge.read_routes(request.layout))
+    for route in parsed:
+        if route.rule in taken:
+            raise DavitError(
+                f"The app '{taken[route.rule]}' on this host already has the route {route.rule}."
+                " Give this app a host name or a path of its own in compose_release_routes."
+            )
+    parts = running_file.split(model, str(stage_dir / "files"), request.stateful)
+    open_variables = {**request.environment, request.version_variable: version}
+    gate = fill_in(dict(request.gate), open_variables)
+    declared = {
+        "routes": [route.to_json() for route in parsed],
+        "gate": gate,
+        "tls": request.tls,
+        "resolver": request.resolver,
+        "model_probe": dict(request.model_probe),
+    }
+    parse_gate(gate, running_file.assign_ports(parsed, range(1, len(parsed) + 1)))
+    return Staged(version, parts, parsed, declared, _known_digests(request, parts, live))
+
+
+def _known_digests(request: Request, parts: Split, live: Release | None) -> dict[str, str]:
+    """Digests that need no registry.
+
+    With no version asked for, what is live stays. A stateful service keeps its image in any case:
+    a tag that moved must not restart a database.
+    """
+    if live is None:
+        return {}
+    return {
+        image.reference: image.digest
+        for name, image in live.images.items()
+        if parts.images.get(name) == image.reference and (not request.version or name in request.stateful)
+    }
+
+
+def _to_json(staged: Staged, request: Request) -> dict[str, Any]:
+    return {
+        "version": staged.version,
+        "release": staged.split.release,
+        "stateful": staged.split.stateful,
+        "jobs": staged.split.jobs,
+        "images": staged.split.images,
+        "notices": list(staged.split.notices),
+        "declared": staged.declared,
+        "known": staged.known,
+        "environment_names": sorted({*request.environment, *request.secrets}),
+    }
+
+
+def load_stage(stage_dir: Path) -> tuple[Staged, tuple[str, ...]]:
+    """What ``stage`` laid out, and the names of its variables. Raises DavitError when it is gone."""
+    try:
+        saved = json.loads((stage_dir / "stage.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise DavitError("Nothing is staged for this app; run the deploy from its start.") from error
+    parts = Split(saved["release"], saved["stateful"], saved["jobs"], saved["images"], tuple(saved["notices"]))
+    parsed = tuple(
+        routes.Route(r["service"], r["port"], tuple(r["hosts"]), r["path"]) for r in saved["declared"]["routes"]
+    )
+    staged = Staged(saved["version"], parts, parsed, saved["declared"], saved["known"])
+    return staged, tuple(saved["environment_names"])

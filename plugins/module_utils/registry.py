@@ -1,0 +1,83 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""A registry's login that lives in memory, for root alone, and not for long."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from pathlib import Path
+
+from ansible_collections.davit.ec2.plugins.module_utils import store
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
+LOGINS = Path("/run/davit/registry")
+
+
+def login(registry: str, username: str, password: str, lifetime: int) -> str:
+    """Log in and return the directory that holds the login. Raises DavitError when refused.
+
+    A timer of the host removes the directory after ``lifetime`` seconds, so that a controller that
+    died leaves no credential behind; whatever an earlier one left is removed now.
+    """
+    store.make_private(LOGINS)
+    _sweep(lifetime)
+    config = tempfile.mkdtemp(dir=LOGINS)
+    _remove_later(config, lifetime)
+    try:
+        run(
+            ["docker", "login", "--username", username, "--password-stdin", registry],
+            environment={"DOCKER_CONFIG": config, "HOME": config},
+            stdin=password,
+            timeout=60,
+        )
+    except CommandError as error:
+        logout(config)
+        raise DavitError(
+            f"The registry {registry} refused the user '{username}': {_reason(error)}. Nothing was"
+            " touched. Check registry_login_username and registry_login_password (for GHCR: a token"
+            " with the scope read:packages)."
+        ) from error
+    return config
+
+
+def logout(config: str) -> bool:
+    """Remove a login; True when there was one. Only directories of our own are removed."""
+    path = Path(config)
+    if path.parent != LOGINS:
+        raise DavitError(f"{config} is not a login of Davit (those lie in {LOGINS}).")
+    existed = path.exists()
+    store.remove_tree(path)
+    return existed
+
+
+def _sweep(lifetime: int) -> None:
+    for left in LOGINS.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > lifetime:
+                store.remove_tree(left)
+
+
+def _remove_later(config: str, lifetime: int) -> None:
+    """Best effort: without systemd the next login sweeps."""
+    with contextlib.suppress(CommandError):
+        run(
+            [
+                "systemd-run",
+                "--quiet",
+                "--collect",
+                f"--on-active={lifetime}",
+                "--timer-property=AccuracySec=10s",
+                "rm",
+                "-rf",
+                config,
+            ],
+            timeout=10,
+        )
+
+
+def _reason(error: CommandError) -> str:
+    lines = [line for line in error.stderr.strip().splitlines() if line.strip()]
+    return lines[-1] if lines else str(error)

@@ -1,0 +1,188 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Which services receive traffic, and the document that tells the edge so."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
+RELEASE_HEADER = "Davit-Release"
+
+_HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+
+
+@dataclass(frozen=True)
+class Route:
+    """Traffic for ``hosts`` (any when empty) below ``path`` goes to ``port`` of ``service``."""
+
+    service: str
+    port: int
+    hosts: tuple[str, ...] = ()
+    path: str = "/"
+
+    @property
+    def rule(self) -> str:
+        """The Traefik rule of this route."""
+        path = f"PathPrefix(`{self.path}`)"
+        if not self.hosts:
+            return path
+        hosts = " || ".join(f"Host(`{host}`)" for host in self.hosts)
+        return f"({hosts}) && {path}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "hosts": list(self.hosts)}
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A route of one release with the loopback port that the release publishes for it."""
+
+    route: Route
+    host_port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.host_port}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.route.to_json(), "host_port": self.host_port}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Endpoint:
+        route = Route(str(record["service"]), int(record["port"]), tuple(record["hosts"]), str(record["path"]))
+        return cls(route, int(record["host_port"]))
+
+
+def parse_routes(
+    declared: Iterable[Mapping[str, Any]], model: Mapping[str, Any], stateful: frozenset[str]
+) -> tuple[Route, ...]:
+    """The routes of an app: those declared, else the one port that the Compose file publishes.
+
+    Raises DavitError when a route names no service of ``model``, is malformed, stands twice, or
+    when there is none declared and the file does not tell which port is meant.
+    """
+    services: Mapping[str, Any] = model.get("services") or {}
+    routes = tuple(_declared(entry, services) for entry in declared)
+    if not routes:
+        routes = (_only_published(services, stateful),)
+    rules = [route.rule for route in routes]
+    for rule in rules:
+        if rules.count(rule) > 1:
+            raise DavitError(
+                f"compose_release_routes has two routes with the rule {rule}; give each its own path or host."
+            )
+    for route in routes:
+        if route.service in stateful:
+            raise DavitError(
+                f"'{route.service}' is both routed and in compose_release_stateful. A service that"
+                " owns data cannot be started beside itself: put a stateless service before it."
+            )
+    return routes
+
+
+def _declared(entry: Mapping[str, Any], services: Mapping[str, Any]) -> Route:
+    service = str(entry.get("service", ""))
+    if service not in services:
+        raise DavitError(
+            f"compose_release_routes names the service '{service}', which the Compose file does not"
+            f" have; it has {', '.join(sorted(services)) or 'none'}."
+        )
+    ports = _published(services[service])
+    port = entry.get("port") or (ports[0] if len(ports) == 1 else None)
+    if port is None or not 0 < int(port) < 65536:
+        raise DavitError(f"The route to '{service}' needs 'port:', the port inside the container (1 to 65535).")
+    path = str(entry.get("path") or "/")
+    hosts = tuple(str(host).lower() for host in entry.get("hosts") or ())
+    if not _PATH.fullmatch(path):
+        raise DavitError(f"The path {path!r} of the route to '{service}' must match {_PATH.pattern}.")
+    for host in hosts:
+        if not _HOST.fullmatch(host):
+            raise DavitError(f"{host!r} in the route to '{service}' is not a host name.")
+    return Route(service, int(port), hosts, path)
+
+
+def _published(service: Mapping[str, Any]) -> list[int]:
+    return [int(port["target"]) for port in service.get("ports") or [] if port.get("protocol", "tcp") == "tcp"]
+
+
+def _only_published(services: Mapping[str, Any], stateful: frozenset[str]) -> Route:
+    found = [(name, port) for name, service in services.items() if name not in stateful for port in _published(service)]
+    if len(found) != 1:
+        listed = ", ".join(f"{name}:{port}" for name, port in found) or "none"
+        raise DavitError(
+            f"The Compose file publishes {listed}, so it is not clear what the edge should serve."
+            " Say it: compose_release_routes: [{service: web, port: 8000}]."
+        )
+    return Route(*found[0])
+
+
+def edge_document(
+    app: str, release_id: str, endpoints: Sequence[Endpoint], *, tls: bool, resolver: str = ""
+) -> dict[str, Any]:
+    """Traefik's dynamic configuration for one app.
+
+    The response header names the release, so that a switch can be proved for a stack that knows
+    nothing of Davit. ``retry`` repeats a request only when no byte of an answer came, which covers
+    the moment in which an old backend closes an idle connection.
+    """
+    routers: dict[str, Any] = {}
+    services: dict[str, Any] = {}
+    for number, endpoint in enumerate(endpoints):
+        name = f"{app}-{number}"
+        routers[name] = {
+            "rule": endpoint.route.rule,
+            "entryPoints": ["websecure" if tls else "web"],
+            "service": name,
+            "middlewares": [f"{app}-release", f"{app}-retry"],
+        }
+        if tls:
+            routers[name]["tls"] = {"certResolver": resolver} if resolver else {}
+        services[name] = {"loadBalancer": {"servers": [{"url": endpoint.url}]}}
+    middlewares = {
+        f"{app}-release": {"headers": {"customResponseHeaders": {RELEASE_HEADER: release_id}}},
+        f"{app}-retry": {"retry": {"attempts": 4, "initialInterval": "50ms"}},
+    }
+    return {"http": {"routers": routers, "services": services, "middlewares": middlewares}}
+
+
+def served_release(document: Mapping[str, Any] | None, app: str) -> str | None:
+    """The release that a route document sends traffic to; None when there is no document."""
+    if document is None:
+        return None
+    middlewares = (document.get("http") or {}).get("middlewares") or {}
+    headers = (middlewares.get(f"{app}-release") or {}).get("headers") or {}
+    found = (headers.get("customResponseHeaders") or {}).get(RELEASE_HEADER)
+    return str(found) if found else None
+
+
+def broken_routes(texts: Mapping[str, str]) -> dict[str, str]:
+    """File name to reason for each route file that the edge could not load.
+
+    One such file disables every app at the edge's next start, whichever app it belongs to.
+    """
+    broken = {}
+    for name, text in texts.items():
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            broken[name] = f"it is not JSON ({error})"
+            continue
+        if not isinstance(document, dict) or not isinstance(document.get("http"), dict):
+            broken[name] = "it has no 'http' section"
+    return broken
+
+
+def rules_taken(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Rule to app for every router in ``documents``."""
+    taken = {}
+    for name, document in documents.items():
+        for router in ((document.get("http") or {}).get("routers") or {}).values():
+            taken[str(router.get("rule"))] = name
+    return taken

@@ -1,0 +1,66 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""What a person wants to know of an app: records, edge and containers side by side."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, gates, plan, probe, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+
+
+def describe(layout: AppLayout, engine: Engine) -> dict[str, Any]:
+    """The state of one app. What cannot be read is said in ``problems``, never raised."""
+    state = store.read_state(layout)
+    told: dict[str, Any] = {
+        "live": state.live or "",
+        "last_good": state.last_good or "",
+        "can_return_to": list(plan.rollback_targets(state)),
+        "kept": list(state.kept),
+        "edge_serves": switching.serving(layout) or "",
+        "problems": [],
+    }
+    if told["edge_serves"] != told["live"]:
+        told["problems"].append(f"the edge serves '{told['edge_serves']}' but the record says '{told['live']}'")
+    if state.live is None:
+        return told
+    try:
+        live = candidate.load(layout, state.live)
+        told.update(_live(layout, live, engine))
+    except DavitError as error:
+        told["problems"].append(str(error))
+    return told
+
+
+def _live(layout: AppLayout, live: Release, engine: Engine) -> dict[str, Any]:
+    containers = engine.containers(live.project)
+    looks = gates.judge_containers(live.services, containers, {})
+    since = [
+        line for line in store.read_history(layout) if line["release"] == live.id and line["result"] == plan.SUCCEEDED
+    ]
+    return {
+        "version": live.version,
+        "commit": live.commit,
+        "since": since[-1]["at"] if since else live.created_at,
+        "images": {name: image.pinned for name, image in live.images.items()},
+        "running": all(look.holds for look in looks),
+        "containers": {look.name.partition(" ")[2]: look.observed for look in looks},
+        "model": _model(live),
+    }
+
+
+def _model(live: Release) -> str:
+    """The model that the live service says it uses; empty when it is not asked or does not say."""
+    if not live.model_probe or not live.endpoints:
+        return ""
+    answer = probe.ask(live.endpoints[0].url + live.model_probe["path"], timeout=3)
+    try:
+        seen = gates.value_at(json.loads(answer.body), live.model_probe["key"])
+    except ValueError:
+        return ""
+    return "" if seen is gates.MISSING else str(seen)

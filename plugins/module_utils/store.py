@@ -1,0 +1,174 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The records of an app on the disk of a host. Each write is whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import RELEASE_ID, AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.plan import Event, HostState, sequence_of
+
+RECORD, VERDICT, VOLUMES = "release.json", "verdict.json", "volumes.json"
+RUNNING, JOBS, STATEFUL = "compose.yaml", "jobs.yaml", "stateful.yaml"
+
+
+def make_private(directory: Path) -> None:
+    """Create ``directory`` and its parents for root alone."""
+    for path in [*reversed(directory.parents), directory]:
+        if not path.exists():
+            path.mkdir(mode=0o700)
+
+
+def write(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace ``path`` in one step, on disk before it is visible."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            os.fchmod(stream.fileno(), mode)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).rename(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+    _sync_directory(path.parent)
+
+
+def write_json(path: Path, document: Any, mode: int = 0o600) -> None:
+    write(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), mode)
+
+
+def _sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def point(link: Path, release: Path | None) -> None:
+    """Let ``link`` lead to ``release``, relative to its own directory; None takes the link away."""
+    if release is None:
+        with contextlib.suppress(FileNotFoundError):
+            link.unlink()
+        return
+    temporary = link.with_name(f".{link.name}.new")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    temporary.symlink_to(os.path.relpath(release, link.parent))
+    temporary.rename(link)
+    _sync_directory(link.parent)
+
+
+def pointed(link: Path) -> str | None:
+    """The release id that ``link`` leads to, or None."""
+    try:
+        return link.readlink().name
+    except OSError:
+        return None
+
+
+def read_record(layout: AppLayout, release_id: str) -> dict[str, Any]:
+    """The record of a release. Raises DavitError when it is missing or damaged."""
+    path = layout.release(release_id) / RECORD
+    try:
+        record: dict[str, Any] = json.loads(path.read_bytes())
+        return record
+    except (OSError, ValueError) as error:
+        raise DavitError(f"The record of release {release_id} cannot be read ({path}: {error}).") from error
+
+
+def kept_releases(layout: AppLayout) -> tuple[str, ...]:
+    """Ids of the releases on disk that are complete, oldest first by sequence."""
+    if not layout.releases.is_dir():
+        return ()
+    found = [
+        entry.name
+        for entry in layout.releases.iterdir()
+        if RELEASE_ID.fullmatch(entry.name) and (entry / RECORD).is_file() and (entry / RUNNING).is_file()
+    ]
+    return tuple(sorted(found, key=sequence_of))
+
+
+def read_history(layout: AppLayout) -> list[dict[str, Any]]:
+    """The lines of the history. A last line that a crash cut short is left out."""
+    try:
+        text = layout.history.read_text()
+    except FileNotFoundError:
+        return []
+    lines = []
+    for line in text.splitlines():
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            continue
+    return lines
+
+
+def append_history(layout: AppLayout, line: Mapping[str, Any]) -> None:
+    """Add one line, on disk before this returns."""
+    text = json.dumps(line, sort_keys=True)
+    handle = os.open(layout.history, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            text = "\n" + text
+        os.write(handle, text.encode() + b"\n")
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_state(layout: AppLayout) -> HostState:
+    return HostState(
+        live=pointed(layout.live),
+        last_good=pointed(layout.last_good),
+        kept=kept_releases(layout),
+        history=tuple(Event.from_json(line) for line in read_history(layout)),
+    )
+
+
+def publish_release(layout: AppLayout, release_id: str, built: Path) -> None:
+    """Move a finished release directory to its place; from here on nothing in it changes."""
+    target = layout.release(release_id)
+    if target.exists():
+        raise DavitError(f"{target} exists already; releases are never overwritten.")
+    built.rename(target)
+    _sync_directory(layout.releases)
+
+
+def remove_tree(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the kernel's lock on ``path``; raises DavitError at once when another process has it.
+
+    The kernel lets it go with the process, so a killed module leaves nothing to clean up.
+    """
+    make_private(path.parent)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DavitError(
+                f"Another deploy or rollback is working on this app right now ({path} is locked)."
+                " Wait for it to end, then run again."
+            ) from error
+        yield
+    finally:
+        os.close(handle)

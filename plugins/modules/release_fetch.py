@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Make an immutable release of what is staged, and pull its images."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: release_fetch
+short_description: Make an immutable release of what is staged, and pull its images
+version_added: 0.1.0
+description:
+  - Pins every image by digest, compares the content with the live release, and if it differs pulls the images and
+    writes the release's directory. Nothing that runs is touched.
+options:
+  digests:
+    description: Digest by image reference, as M(davit.ec2.release_resolve) returns them.
+    type: dict
+    default: {}
+  docker_config:
+    description: Directory with the registry's login, as M(davit.ec2.registry_login) returns it.
+    type: path
+  pull_timeout:
+    description: Seconds for one image to be pulled.
+    type: float
+    default: 900.0
+  created_by:
+    description: Who deploys; goes into the record.
+    type: str
+    default: ''
+  commit:
+    description: Commit that is deployed; goes into the record.
+    type: str
+    default: ''
+  force:
+    description: Deploy content that failed before.
+    type: bool
+    default: false
+  update_stateful:
+    description: Allow a release to change a service that owns data, which stops it for a moment.
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - davit.ec2.app
+  - davit.ec2.app.standard
+"""
+
+EXAMPLES = r"""
+- name: Fetch the staged release
+  davit.ec2.release_fetch:
+    app: restaurant-search
+    digests: "{{ __resolved.digests }}"
+"""
+
+RETURN = r"""
+release:
+  description: Id of the new release; empty when the live one has the same content.
+  returned: success
+  type: str
+  sample: 20260131-120000-0a1b2c3-12
+project:
+  description: Compose project of the new release.
+  returned: when there is a new release
+  type: str
+  sample: restaurant-search-12-0a1b2c3
+images:
+  description: Pinned image by service.
+  returned: when there is a new release
+  type: dict
+  sample:
+    api: ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import fetch
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import APP_ARGUMENTS, layout_of, run_module
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+ARGUMENTS: dict[str, Any] = {
+    **APP_ARGUMENTS,
+    "digests": {"type": "dict", "default": {}},
+    "docker_config": {"type": "path"},
+    "pull_timeout": {"type": "float", "default": 900.0},
+    "created_by": {"type": "str", "default": ""},
+    "commit": {"type": "str", "default": ""},
+    "force": {"type": "bool", "default": False},
+    "update_stateful": {"type": "bool", "default": False},
+}
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    parameters = module.params
+    if module.check_mode:
+        return {"changed": True, "release": ""}
+    layout = layout_of(parameters)
+    options = fetch.FetchOptions(
+        digests=parameters["digests"],
+        created_by=parameters["created_by"],
+        commit=parameters["commit"],
+        force=parameters["force"],
+        update_stateful=parameters["update_stateful"],
+        pull_timeout=parameters["pull_timeout"],
+    )
+    made = fetch.fetch(layout, layout.stage, options, Engine(parameters["docker_config"]))
+    if made is None:
+        return {"changed": False, "release": ""}
+    images = {service: image.pinned for service, image in made.images.items()}
+    return {"changed": True, "release": made.id, "project": made.project, "images": images}
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work)
+
+
+if __name__ == "__main__":
+    main()
