@@ -16,7 +16,10 @@ Scores = NDArray[np.float32]
 class Model(Protocol):
     """Scores entries, in catalogue order; an entry at or below `floor` is no answer at all."""
 
-    floor: float
+    @property
+    def floor(self) -> float:
+        """Return the score that an entry must pass."""
+        ...
 
     def score(self, query: str) -> Scores:
         """Return one score for each catalogue entry; higher is better."""
