@@ -26,7 +26,7 @@ help: ## List the commands.
 .PHONY: demo
 demo: lab-up ## Bring up the lab, provision, configure and deploy in it, and show the served URL.
 	@ansible-playbook playbooks/site.yml
-	@python lab/show.py
+	@lab/show.sh
 
 .PHONY: lab-up
 lab-up: setup ## Start the lab: AWS, registry and host images on this machine's Docker.

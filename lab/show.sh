@@ -14,5 +14,5 @@ for address in $addresses; do
     printf '\n$ curl -G http://%s/search --data-urlencode "q=%s"\n' "$address" "$query"
     curl --silent --show-error --fail --max-time 10 --noproxy '*' --include \
         --get "http://$address/search" --data-urlencode "q=$query"
-    printf '\n\nServed at http://%s/search until `make lab-down`.\n' "$address"
+    printf '\n\nServed at http://%s/search until "make lab-down".\n' "$address"
 done

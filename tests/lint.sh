@@ -17,8 +17,19 @@ shell_files() { git ls-files --cached --others --exclude-standard -z -- '*.sh' .
 
 check ruff ruff check --quiet .
 check ruff-format ruff format --quiet --check --diff .
+# The lab and the service have dependencies of their own, and their types are known in their own venvs.
+lab_mypy() {
+    requirements/venv.sh .cache/venvs/lab requirements/lab-dev.txt && .cache/venvs/lab/bin/python -m mypy lab tests/lab
+}
+service_mypy() {
+    requirements/venv.sh .cache/venvs/service service/requirements-dev.txt &&
+        (cd service && ../.cache/venvs/service/bin/python -m mypy)
+}
+
 # The collection is reached through the self-link, so that each file has one name: the one that it is imported by.
-check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins tests requirements
+check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins tests requirements --exclude '^tests/lab/'
+check mypy-lab lab_mypy
+check mypy-service service_mypy
 check yamllint yamllint --strict .
 # shellcheck disable=SC2046  # names of tracked scripts hold no blanks
 check shellcheck shellcheck $(shell_files)

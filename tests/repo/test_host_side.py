@@ -19,7 +19,7 @@ ALLOWED = ("ansible.module_utils", "ansible_collections.davit.ec2.plugins.module
 
 def imported(tree: ast.AST) -> set[str]:
     """The full names of the modules that the code imports, relative ones left out."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)

@@ -13,7 +13,7 @@ trap 'rm -rf "$copy"' EXIT
 trap 'exit 130' INT TERM HUP
 tree=$copy/ansible_collections/davit/ec2
 
-rm -rf "$cache/bin"
+rm -rf "${cache:?}/bin"
 mkdir -p "$tree/tests/sanity" "$cache/bin" "$cache/home/.ansible/test/cache"
 # A file that is deleted but not yet committed is still listed, hence --ignore-failed-read.
 git ls-files -z --cached --others --exclude-standard -- galaxy.yml meta plugins roles tests/sanity |
@@ -28,7 +28,7 @@ done) >"$tree/tests/sanity/ignore-2.21.txt"
 # shims on PATH that may refuse to run, and ansible-test would take those: it only gets what is linked here.
 for version in 3.9 3.10 3.11 3.12 3.13 3.14; do
     for candidate in "$(command -v "python$version")" "$HOME"/.pyenv/versions/"$version".*/bin/"python$version"; do
-        [ -n "$candidate" ] && "$candidate" -c '' 2>/dev/null || continue
+        "${candidate:-false}" -c '' 2>/dev/null || continue
         ln -s "$candidate" "$cache/bin/python$version"
         break
     done
