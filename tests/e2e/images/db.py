@@ -1,0 +1,138 @@
+"""A small database that stands for any: keys and values in /data. Standard library only.
+
+GET /healthz; GET /keys; GET, PUT, DELETE /kv/<key>. Each write is on the disk before it is answered. The volume is
+locked while the process lives, and a second process on it ends at once: two databases on one volume lose data.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+PORT = int(os.environ.get("PORT") or 5000)
+DATA = Path(os.environ.get("DATA_DIR") or "/data")
+# A start that takes its time shows whether others wait for health.
+START_SECONDS = float(os.environ.get("START_SECONDS") or 0)
+
+
+class Store:
+    """Keys and values in one file, replaced whole."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "store.json"
+        self._lock = threading.Lock()
+        self._values: dict[str, str] = json.loads(self._file.read_text("utf-8")) if self._file.exists() else {}
+
+    def keys(self) -> list[str]:
+        return sorted(self._values)
+
+    def get(self, key: str) -> str | None:
+        return self._values.get(key)
+
+    def put(self, key: str, value: str | None) -> None:
+        """Set a value, or remove it with None."""
+        with self._lock:
+            values = {**self._values, key: value}
+            kept = {k: v for k, v in values.items() if v is not None}
+            draft = self._file.with_suffix(".new")
+            with draft.open("w", encoding="utf-8") as stream:
+                json.dump(kept, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
+            draft.replace(self._file)
+            self._values = kept
+
+
+class Server(ThreadingHTTPServer):
+    """The server with its store."""
+
+    daemon_threads = True
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(("", PORT), Handler)
+        self.store = store
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers in JSON."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        if self.path == "/healthz":
+            self._reply(200, {"status": "ok"})
+        elif self.path == "/keys":
+            self._reply(200, {"keys": self.server.store.keys()})
+        elif (key := self._key()) and (value := self.server.store.get(key)) is not None:
+            self._reply(200, {"key": key, "value": value})
+        else:
+            self._reply(404, {"error": "no such key"})
+
+    def do_PUT(self) -> None:
+        value = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        self._change(value)
+
+    def do_DELETE(self) -> None:
+        self._change(None)
+
+    def _key(self) -> str:
+        return self.path.removeprefix("/kv/") if self.path.startswith("/kv/") else ""
+
+    def _change(self, value: str | None) -> None:
+        if key := self._key():
+            self.server.store.put(key, value)
+            self._reply(200, {"key": key, "value": value})
+        else:
+            self._reply(404, {"error": "write to /kv/<key>"})
+
+    def _reply(self, status: int, content: object) -> None:
+        text = json.dumps(content).encode() + b"\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Stay quiet: the health check asks each second."""
+
+
+def health() -> int:
+    """Ask the database in this container."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=2) as answer:
+            return 0 if answer.status == 200 else 1
+    except OSError:
+        return 1
+
+
+def main() -> int:
+    """Take the volume, serve until SIGTERM."""
+    if sys.argv[1:] == ["--health"]:
+        return health()
+    DATA.mkdir(parents=True, exist_ok=True)
+    with (DATA / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"db: {DATA} is in use by another database\n")
+            return 1
+        threading.Event().wait(START_SECONDS)
+        server = Server(Store(DATA))
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+        sys.stdout.write(f"db: ready with {len(server.store.keys())} keys\n")
+        server.serve_forever(poll_interval=0.1)
+        server.server_close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""A small service that behaves. Standard library only.
+
+GET  /readyz /healthz /version    as a release says them (RELEASE)
+GET  /whoami                      host name, release and APP
+GET  /env?name=X                  an environment variable, or null
+GET  /file?path=P                 the text of a file
+GET  /call?url=U                  calls another service and returns its answer
+GET  /sleep?seconds=S             answers late, to have a request in flight
+GET  /data, POST /data            reads the lines of a file in /data, appends the body as a line
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+PORT = int(os.environ.get("PORT") or 8080)
+RELEASE = os.environ.get("RELEASE", "dev")
+LINES = Path(os.environ.get("DATA_DIR") or "/data") / "lines.txt"
+DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 2)
+
+Answer = tuple[int, object]
+
+
+class Server(ThreadingHTTPServer):
+    """Counts requests in flight, so that a stop can wait for them."""
+
+    daemon_threads = True  # idle keep-alive connections must not hold up the end
+    request_queue_size = 512
+
+    def __init__(self) -> None:
+        super().__init__(("", PORT), Handler)
+        self.draining = False
+        self.in_flight = 0
+        self.changed = threading.Condition()
+
+    def count(self, step: int) -> None:
+        with self.changed:
+            self.in_flight += step
+            self.changed.notify_all()
+
+    def drain(self) -> None:
+        """Stop being ready, accept a while longer, close the listener, wait for what is in flight."""
+        self.draining = True
+        threading.Event().wait(DRAIN_SECONDS)
+        self.shutdown()
+
+    def wait_idle(self) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.in_flight == 0, timeout=20)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers in JSON, on kept connections."""
+
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        self._counted(b"")
+
+    def do_POST(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        self._counted(self.rfile.read(min(length, 100_000)))
+
+    def _counted(self, body: bytes) -> None:
+        self.server.count(1)
+        try:
+            status, content = self._answer(body)
+            text = json.dumps(content).encode() + b"\n"
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(text)))
+            if self.server.draining:
+                self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(text)
+        finally:
+            self.server.count(-1)
+
+    def _answer(self, body: bytes) -> Answer:
+        parts = urlsplit(self.path)
+        value = next((values[0] for values in parse_qs(parts.query).values()), "")
+        try:
+            return self._route(parts.path, value, body)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return 502, {"error": f"{type(error).__name__}: {error}"}
+
+    def _route(self, path: str, value: str, body: bytes) -> Answer:
+        if path == "/readyz":
+            state = "draining" if self.server.draining else "ready"
+            return (503 if self.server.draining else 200), {"status": state, "version": RELEASE}
+        if path == "/data" and self.command == "POST":
+            with LINES.open("a", encoding="utf-8") as stream:
+                stream.write(body.decode().replace("\n", " ") + "\n")
+            return 201, {"stored": True}
+        simple: dict[str, object] = {
+            "/": {"release": RELEASE},
+            "/healthz": {"status": "ok"},
+            "/version": {"version": RELEASE},
+            "/whoami": {"hostname": socket.gethostname(), "release": RELEASE, "app": os.environ.get("APP", "")},
+            "/env": {"name": value, "value": os.environ.get(value)},
+        }
+        if path in simple:
+            return 200, simple[path]
+        if path == "/file":
+            return 200, {"text": Path(value).read_text("utf-8")}
+        if path == "/data":
+            return 200, {"lines": LINES.read_text("utf-8").splitlines() if LINES.exists() else []}
+        if path == "/call":
+            return call(value)
+        if path == "/sleep":
+            threading.Event().wait(min(float(value or 1), 60))
+            return 200, {"slept": value}
+        return 404, {"error": f"nothing at {path}"}
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log what was asked, the health check excepted."""
+        del size
+        if not self.path.startswith("/readyz"):
+            sys.stdout.write(f"{self.requestline} {code}\n")
+
+
+def call(url: str) -> Answer:
+    """Return what the service at `url` answers, under its own status."""
+    if urlsplit(url).scheme != "http":
+        return 400, {"error": "only http is called"}
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            status, text = answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, text = error.code, error.read()
+    return status, {"called": url, "by": socket.gethostname(), "answer": json.loads(text)}
+
+
+def health() -> int:
+    """Ask the service in this container whether it is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/readyz", timeout=2) as answer:
+            return 0 if answer.status == 200 else 1
+    except OSError:
+        return 1
+
+
+def main() -> int:
+    """Serve until SIGTERM, then drain."""
+    if sys.argv[1:] == ["--health"]:
+        return health()
+    server = Server()
+    # In a thread: shutdown() waits for the loop that a signal handler would be blocking.
+    drain = threading.Thread(target=server.drain)
+    signal.signal(signal.SIGTERM, lambda *_: None if server.draining or drain.ident else drain.start())
+    server.serve_forever(poll_interval=0.1)
+    server.server_close()
+    server.wait_idle()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
