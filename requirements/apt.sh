@@ -15,7 +15,10 @@ else
 fi
 
 say "installing $* with apt-get"
-as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >&2
-as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-    install --yes --no-install-recommends "$@" >&2 ||
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1; }
+{ apt update && apt install --yes --no-install-recommends "$@"; } || {
+    cat "$log" >&2
     die "apt-get could not install $*: its message is above."
+}

@@ -23,8 +23,12 @@ REGISTRIES = re.compile(
         )
     )
 )
-# A home folder or a checkout's place is of one machine; a managed host's /home/ubuntu is of all.
-MACHINE_PATH = re.compile("|".join(("/" + "work/", "/" + "root/", "/" + "Users/", r"/home/(?!ubuntu\b)\w")))
+# A home folder or a checkout's place is of one machine; a managed host's and an image's are of all.
+MACHINE_PATH = re.compile(
+    "|".join(
+        ("/" + "work/", "/" + r"root/(?!\.(?:cache|config|docker|ssh)\b)", "/" + "Users/", r"/home/(?!ubuntu\b)\w")
+    )
+)
 
 
 def text_of(root: Path, name: Path) -> str:
@@ -52,7 +56,9 @@ def test_no_file_names_a_path_of_one_machine(root: Path, project_files: list[Pat
     assert matches(root, project_files, MACHINE_PATH) == []
 
 
-@pytest.mark.parametrize("bad", ["/" + "root/.ssh/id", "/" + "home/alice/x", "https://" + "pypi" + ".org/simple"])
+@pytest.mark.parametrize(
+    "bad", ["/" + "root/.pyenv/versions", "/" + "home/alice/x", "https://" + "pypi" + ".org/simple"]
+)
 def test_the_patterns_find_what_they_are_for(bad: str) -> None:
     assert REGISTRIES.search(bad) or MACHINE_PATH.search(bad)
 
