@@ -30,12 +30,11 @@ demo: lab-up ## Bring up the lab, provision, configure and deploy in it, and sho
 
 .PHONY: lab-up
 lab-up: setup ## Start the lab: AWS, registry and host images on this machine's Docker.
-	@lab/engine.sh
-	@ansible-playbook playbooks/lab/up.yml
+	@ansible-playbook -i lab/inventory.yml playbooks/lab/up.yml
 
 .PHONY: lab-down
 lab-down: setup ## Take the lab away wholly, also after a crash; downloads are kept.
-	@ansible-playbook playbooks/lab/down.yml
+	@ansible-playbook -i lab/inventory.yml playbooks/lab/down.yml
 
 ##@ Check
 .PHONY: test
@@ -55,7 +54,7 @@ sanity: setup ## Run ansible-test sanity on an export of the working tree.
 	@tests/sanity/run.sh $(ARGS)
 
 .PHONY: molecule
-molecule: setup ## Test each role on a systemd host with Molecule; SCENARIO=name runs one.
+molecule: lab-up ## Test each role on a systemd host with Molecule; SCENARIO=name runs one.
 	@tests/molecule.sh $(SCENARIO)
 
 .PHONY: e2e
