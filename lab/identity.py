@@ -1,4 +1,4 @@
-"""Makes the lab's secrets once: its certificate authority, the registries' certificates, the user's password, an SSH key.
+"""Makes the lab's secrets once: its authority, the registries' certificates and password, an SSH key.
 
 Run as `python -m lab.identity DIRECTORY`; prints a JSON object with the files it made.
 """
@@ -13,8 +13,10 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -83,7 +85,7 @@ def _fresh(path: Path, signed_by: x509.Certificate | None = None) -> bool:
     if signed_by is not None:
         try:
             certificate.verify_directly_issued_by(signed_by)
-        except Exception:  # noqa: BLE001 - the library raises InvalidSignature, TypeError or ValueError alike
+        except (InvalidSignature, TypeError, ValueError):
             return False
     left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
     return left > datetime.timedelta(days=_RENEW_DAYS)
@@ -115,8 +117,10 @@ def make_server(directory: Path, server: str) -> list[Path]:
     authority = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
     if _fresh(certificate_path, authority) and key_path.is_file():
         return []
-    signer = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), password=None)
-    assert isinstance(signer, ec.EllipticCurvePrivateKey)
+    signer = cast(
+        "ec.EllipticCurvePrivateKey",
+        serialization.load_pem_private_key((directory / "ca.key").read_bytes(), password=None),
+    )
     key = ec.generate_private_key(ec.SECP256R1())
     names: list[x509.GeneralName] = [
         x509.DNSName(server),
@@ -147,7 +151,8 @@ def make_password(directory: Path) -> list[Path]:
         hashed.unlink(missing_ok=True)
     if not hashed.is_file():
         # The registry takes bcrypt only, which Python's standard library does not make; its own image has the tool.
-        command = ["docker", "run", "--rm", "-i", "--network=none", "davit-lab/registry", "htpasswd", "-niB", REGISTRY_USER]
+        container = ["docker", "run", "--rm", "--interactive", "--network=none", "davit-lab/registry"]
+        command = [*container, "htpasswd", "-niB", REGISTRY_USER]
         line = subprocess.run(command, input=password.read_bytes(), capture_output=True, check=True).stdout
         made.append(_write(hashed, line, 0o644))
     return made

@@ -135,8 +135,8 @@ def allocate_public_addresses(pool: ipaddress.IPv4Network = PUBLIC_RANGE) -> Non
                 given.add(address)
                 return address
 
-    elastic_network_interfaces.random_public_ip = allocate
-    elastic_ip_addresses.random_ip = allocate
+    for module, name in ((elastic_network_interfaces, "random_public_ip"), (elastic_ip_addresses, "random_ip")):
+        setattr(module, name, allocate)
 
 
 ALL = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import os
 from pathlib import Path
@@ -12,8 +13,8 @@ PUBLIC_PARAMETERS = {
     f"{_PREFIX}/amd64/hvm/ebs-gp3/ami-id": "ami-0da71700000024040",
     f"{_PREFIX}/arm64/hvm/ebs-gp3/ami-id": "ami-0da71700000024041",
 }
-_PUBLISHED = 1788242400.0
-"""When the images of amis.json were published, in seconds since the epoch."""
+_PUBLISHED = datetime.datetime(2026, 9, 1, 6, tzinfo=datetime.UTC)
+"""When the images of amis.json were published."""
 
 
 def configure_environment() -> None:
@@ -38,7 +39,7 @@ def publish_parameters() -> None:
     def check(self: Any, key: str) -> None:
         original(self, key)
         if key in PUBLIC_PARAMETERS and not dict.__contains__(self, key):
-            parameter = Parameter(
+            parameter = Parameter(  # type: ignore[abstract]
                 account_id=self.account_id,
                 name=key,
                 value=PUBLIC_PARAMETERS[key],

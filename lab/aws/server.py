@@ -54,9 +54,9 @@ def main() -> int:
     bridge = Bridge.from_environment(os.environ)
     bridge.start()
     port = int(os.environ.get("DAVIT_LAB_AWS_PORT", "5577"))
-    # The container has a network of its own; Docker publishes the port on loopback only.
-    serve("0.0.0.0", port, bridge.follow)
-    print(f"aws: listening on port {port}", flush=True)
+    address = os.environ.get("DAVIT_LAB_AWS_ADDRESS", "127.0.0.1")
+    serve(address, port, bridge.follow)
+    print(f"aws: listening on {address}:{port}", flush=True)
     signal.sigwait(waited_for)
     bridge.stop()
     return 0

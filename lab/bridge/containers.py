@@ -7,6 +7,7 @@ import io
 import ipaddress
 import tarfile
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from lab.bridge.model import Host
 LABEL = "davit.lab"
 ROLE = "davit.lab.role"
 STOP_SECONDS = 30
+FIXTURES = (("davit-lab-registry", "ghcr.io"), ("davit-lab-mirror", "mirror.davit.lab"))
+"""What every VPC's network holds besides hosts: a container, and the name by which hosts know it."""
 REBOOTED = frozenset({129, 133})
 """Exit codes of an init that asked for a reboot: SIGHUP from the kernel, or systemd's own word for it."""
 
@@ -36,7 +39,7 @@ class Settings:
     image: str = "davit-lab/host:trixie"
     prefix: str = "davit-lab-"
     front: str = "davit-lab-aws"
-    fixtures: tuple[tuple[str, str], ...] = (("davit-lab-registry", "ghcr.io"), ("davit-lab-mirror", "mirror.davit.lab"))
+    fixtures: tuple[tuple[str, str], ...] = FIXTURES
     authority: Path = Path("/run/davit-lab/ca.crt")
 
 
@@ -99,12 +102,16 @@ class Containers:
             network = self._client.networks.create(
                 name, driver="bridge", ipam=IPAMConfig(pool_configs=[pool]), labels={LABEL: "true", ROLE: "vpc"}
             )
-        attached = set((network.attrs.get("Containers") or {}))
+        self._furnish(network, vpc_cidr)
+        return name
+
+    def _furnish(self, network: Any, vpc_cidr: str) -> None:
+        """Put the registries and the front on a VPC's network."""
+        attached = set(network.attrs.get("Containers") or {})
         names = [container for container, _ in self._settings.fixtures]
         for container, address in fixture_addresses(vpc_cidr, names).items():
             self._attach(network, attached, container, address)
         self._attach(network, attached, self._settings.front, None)
-        return name
 
     def _attach(self, network: Any, attached: set[str], container: str, address: str | None) -> None:
         try:
@@ -202,8 +209,19 @@ class Containers:
             volume.remove(force=True)
         self.remove_networks(set())
 
-    def deaths(self) -> Any:
-        """The ids of instances whose container ends, as it happens; blocks."""
-        watched = {"type": "container", "event": "die", "label": f"{ROLE}=instance"}
-        for event in self._client.events(decode=True, filters=watched):
-            yield event["Actor"]["Attributes"]["davit.lab.instance"]
+    def restore_networks(self) -> None:
+        """Put registries that were made anew back on the hosts' networks."""
+        with self._networks:
+            for network in self._client.networks.list(filters={"label": f"{ROLE}=vpc"}):
+                network.reload()
+                self._furnish(network, network.attrs["IPAM"]["Config"][0]["Subnet"])
+
+    def happenings(self) -> Iterator[str | None]:
+        """Blocks; gives the instance whose container has ended, and None when one of the lab's own has started."""
+        for event in self._client.events(decode=True, filters={"type": "container", "label": f"{LABEL}=true"}):
+            attributes = event["Actor"]["Attributes"]
+            instance_id = attributes.get("davit.lab.instance")
+            if instance_id and event["Action"] == "die":
+                yield str(instance_id)
+            elif event["Action"] == "start" and attributes["name"] in dict(self._settings.fixtures):
+                yield None

@@ -13,7 +13,7 @@ import json
 import socket
 import struct
 import sys
-from typing import Any
+from typing import Any, cast
 
 from lab.bridge.model import Route
 
@@ -76,8 +76,7 @@ class Front:
         address, port = endpoint
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
+            task = cast("asyncio.Task[None]", asyncio.current_task())
             self._connections[task] = address
             try:
                 await self._serve(address, port, reader, writer)
@@ -86,9 +85,7 @@ class Front:
 
         return await asyncio.start_server(accept, address, port, backlog=4096, limit=CHUNK)
 
-    async def _serve(
-        self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _serve(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, decided by the rules of this moment."""
         route = self._routes.get(address)
         if route is None or not route.allows(port, self._peer):

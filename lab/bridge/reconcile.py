@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 from docker.errors import APIError, DockerException
 
@@ -120,8 +120,7 @@ class FrontProcess:
         threading.Thread(target=self._listen, daemon=True, name="front").start()
 
     def _listen(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
+        for line in cast("IO[str]", self._process.stdout):
             answer = json.loads(line)
             for problem in answer["problems"]:
                 _log(f"cannot listen on {problem}")
@@ -134,7 +133,7 @@ class FrontProcess:
 
     def apply(self, table: list[Route]) -> None:
         """Give the front its table, and wait until its listeners are so."""
-        assert self._process.stdin is not None
+        orders = cast("IO[str]", self._process.stdin)
         with self._condition:
             if table == self._last:
                 return
@@ -142,8 +141,8 @@ class FrontProcess:
             self._sent += 1
             order = self._sent
             line = json.dumps({"seq": order, "routes": [route.as_json() for route in table]})
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+            orders.write(line + "\n")
+            orders.flush()
             if not self._condition.wait_for(lambda: self._applied >= order, APPLY_SECONDS):
                 _log(f"the front did not take its table within {APPLY_SECONDS:.0f} s")
 
@@ -197,9 +196,10 @@ class Bridge:
                     keeper.start()
 
     def _watch(self) -> None:
-        for instance_id in self._containers.deaths():
-            keeper = self._keepers.get(instance_id)
-            if keeper is not None:
+        for instance_id in self._containers.happenings():
+            if instance_id is None:
+                self._containers.restore_networks()
+            elif (keeper := self._keepers.get(instance_id)) is not None:
                 keeper.look()
 
     def stop(self) -> None:
