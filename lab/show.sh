@@ -2,13 +2,19 @@
 # Show what the lab serves: one search through the edge, asked at each host's public address.
 set -eu
 cd "$(dirname "$0")/.."
+PATH=$PWD/.venv/bin:$PATH
 
 query='noodle soup late at night'
-addresses=$(ansible-inventory --list | python -c '
+inventory=$(ansible-inventory --list 2>/dev/null) ||
+    { echo 'lab: the inventory cannot be read; is the lab up? (make lab-up)' >&2; exit 1; }
+# Ansible wraps what comes from outside, as an address from AWS does.
+addresses=$(printf %s "$inventory" | python -c '
 import json, sys
 inventory = json.load(sys.stdin)
-hosts = inventory["_meta"]["hostvars"]
-print("\n".join(hosts[name]["ansible_host"] for name in inventory["davit"]["hosts"]))')
+for name in inventory.get("davit", {}).get("hosts", []):
+    address = inventory["_meta"]["hostvars"][name]["ansible_host"]
+    print(address["__ansible_unsafe"] if isinstance(address, dict) else address)')
+[ -n "$addresses" ] || { echo 'lab: there is no host yet; run ansible-playbook playbooks/site.yml' >&2; exit 1; }
 
 for address in $addresses; do
     printf '\n$ curl -G http://%s/search --data-urlencode "q=%s"\n' "$address" "$query"
