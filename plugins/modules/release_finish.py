@@ -25,10 +25,6 @@ options:
     description: How many good releases to keep beside the live one. Live and last good always stay.
     type: int
     default: 3
-  seconds:
-    description: How long the deploy took so far; goes into the history.
-    type: float
-    default: 0.0
 extends_documentation_fragment:
   - davit.ec2.app
   - davit.ec2.app.patience
@@ -79,7 +75,6 @@ ARGUMENTS: dict[str, Any] = {
     "release": {"type": "str", "required": True},
     "previous": {"type": "str", "default": ""},
     "keep": {"type": "int", "default": 3},
-    "seconds": {"type": "float", "default": 0.0},
 }
 
 
@@ -91,7 +86,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     wanted = candidate.load(layout, parameters["release"])
     line = {
         "action": plan.DEPLOY,
-        "more": {"by": wanted.created_by, "commit": wanted.commit, "seconds": round(parameters["seconds"], 1)},
+        "more": {"by": wanted.created_by, "commit": wanted.commit},
     }
     with store.locked(layout.lock):
         done = switching.finish(

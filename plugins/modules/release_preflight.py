@@ -139,6 +139,7 @@ notices:
   sample: []
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -200,6 +201,9 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
 
 def check(module: AnsibleModule) -> dict[str, Any]:
     request = request_of(module.params)
+    if module.check_mode and shutil.which("docker") is None:
+        module.warn("Docker is not installed on this host yet, so only the controller's checks were made.")
+        return {"changed": True, "version": request.version, "live": "", "unresolved": [], "up_to_date": False}
     if module.check_mode:
         with tempfile.TemporaryDirectory(prefix="davit-") as directory:
             return judge(request, Path(directory) / "stage")

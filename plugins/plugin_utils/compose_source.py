@@ -131,12 +131,11 @@ def bundle(source: Source) -> dict[str, str]:
             f"{source.path}: the files of this project are {size >> 20} MiB, more than {SIZE_LIMIT >> 20}."
             " Put large data into an image or a volume."
         )
-    return {
-        str(
-            path.relative_to(root) if path.is_relative_to(root) else path.resolve().relative_to(root)
-        ): base64.b64encode(path.read_bytes()).decode()
-        for path in sorted(wanted)
-    }
+    return {_below(path, root): base64.b64encode(path.read_bytes()).decode() for path in sorted(wanted)}
+
+
+def _below(path: Path, root: Path) -> str:
+    return str((path if path.is_relative_to(root) else path.resolve()).relative_to(root))
 
 
 def _own_files(model: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
