@@ -11,6 +11,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export ANSIBLE_HOME := $(CURDIR)/.ansible
 export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
+# Ansible insists on UTF-8, which a bare machine's shell may not have.
+export LC_ALL := C.UTF-8
 # No colour codes in logs; a terminal keeps them.
 export ANSIBLE_NOCOLOR := $(if $(CI),1,)
 # Further words for a runner, as in `make unit ARGS='-k planner'`.
