@@ -267,6 +267,46 @@ def test_the_missing_address_is_named(playbook: str) -> None:
     assert "Set EC2_HOST to the address of the host to deploy to." in result.output, str(result)
 
 
+@pytest.fixture
+def guest(tmp_path: Path) -> Iterator[Fleet]:
+    """A fleet of one host in a VPC that somebody else made."""
+    client = ec2_client()
+    vpc = client.create_vpc(CidrBlock="10.78.0.0/16")["Vpc"]["VpcId"]
+    subnet = client.create_subnet(VpcId=vpc, CidrBlock="10.78.1.0/24")["Subnet"]["SubnetId"]
+    declared = Fleet.declare(
+        "e2e-guest",
+        tmp_path,
+        {"ec2_instance_vpc_id": vpc, "ec2_instance_subnet_ids": [subnet], "ec2_instance_count": 1},
+    )
+    try:
+        yield declared
+    finally:
+        result = declared.destroy()
+        client.delete_subnet(SubnetId=subnet)
+        client.delete_vpc(VpcId=vpc)
+        assert result.rc == 0, str(result)
+
+
+def groups_of(vpc: str) -> dict[str, dict[str, Any]]:
+    """The security groups of a VPC, by name."""
+    groups = ec2_client().describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+    return {group["GroupName"]: group for group in groups}
+
+
+def test_a_vpc_of_somebody_else_s_keeps_what_is_theirs(guest: Fleet) -> None:
+    vpc = yaml.safe_load((guest.inventory / "group_vars/all.yml").read_text())["ec2_instance_vpc_id"]
+    theirs = groups_of(vpc)["default"]
+    announced = guest.run("provision", "--check", "--diff")
+    assert (announced.rc, guest.rest()) == (0, {}), str(announced)
+    made = guest.run("provision")
+    assert made.rc == 0, str(made)
+    assert guest.instances()["e2e-guest-1"]["VpcId"] == vpc
+    assert sorted(groups_of(vpc)) == ["default", "e2e-guest"]
+    gone = guest.destroy()
+    assert (gone.rc, guest.rest()) == (0, {}), str(gone)
+    assert groups_of(vpc) == {"default": theirs}
+
+
 def test_destroy_asks_for_the_fleet_s_name(fleet: Fleet, repair: Repair) -> None:
     assert repair.run.rc == 0, str(repair.run)
     for confirmation in ("", "davit", "yes"):
