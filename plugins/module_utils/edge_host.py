@@ -27,6 +27,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     Listener,
     describe,
     foreign,
+    last_words,
     listeners,
     longest_gap,
     render,
@@ -77,7 +78,7 @@ class EdgeHost:
             config=(details["Config"]["Labels"] or {}).get(CONFIG_LABEL, ""),
             running=bool(state["Running"]) and not state.get("Restarting", False),
             pid=int(state["Pid"]),
-            restarts=int(details.get("RestartCount", 0)),
+            paused=bool(state.get("Paused", False)),
         )
 
     def answers(self) -> bool:
@@ -104,7 +105,6 @@ class EdgeHost:
         """Raise when a route file could not be loaded: it would take down every app at the next start."""
         routes = self.directory / "dynamic"
         texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(routes.glob("*.y*ml"))}
-        texts.pop(TLS_FILE, None)  # has no routes; written by this module only
         broken = broken_routes(texts)
         if broken:
             listed = "; ".join(f"{routes / name}: {reason}" for name, reason in sorted(broken.items()))
@@ -195,6 +195,7 @@ class EdgeHost:
         Raises DavitError after putting the former configuration back when the edge does not come up.
         """
         self._have_image(image)  # before, so that the download is no part of the gap
+        self._unpause()
         former = {name: text for name in files if (text := self.read(name)) is not None}
         self.write(files)
         with _watch(port) as samples:
@@ -205,23 +206,29 @@ class EdgeHost:
             raise DavitError(f"The edge did not start: {trouble}")
         self.write(former)
         again = self._up(None, timeout)
-        outcome = (
-            "The former one is running again" if again is None else f"The former one does not start either: {again}"
-        )
-        raise DavitError(f"The edge did not start with the new configuration. {outcome}. What it said: {trouble}")
+        outcome = "The former one runs again" if again is None else f"The former one does not start either: {again}"
+        raise DavitError(f"The edge did not start with the new configuration: {trouble}. {outcome}.")
 
     def _have_image(self, image: str) -> None:
         code, _out, _err = self.run(["docker", "image", "inspect", "--format", "{{.Id}}", image])
         if code != 0:
             self._docker("pull", "--quiet", image)
 
+    def _unpause(self) -> None:
+        container = self.container()
+        if container is not None and container.paused:  # Compose cannot replace it
+            self._docker("unpause", container.id)
+
     def _up(self, config: str | None, timeout: int) -> str | None:
-        """Start the edge as its files say and wait for its ping; what went wrong, or None.
+        """Make a new container as the files say and wait for its ping; what went wrong, or None.
 
         ``config`` is the configuration that must answer (None: any).
         """
-        compose = ["docker", "compose", "--file", str(self.directory / "compose.yaml")]
-        code, out, err = self.run([*compose, "up", "--detach", "--remove-orphans", "--pull", "never"])
+        compose = ["docker", "compose", "--ansi", "never", "--file", str(self.directory / "compose.yaml")]
+        # Forced: a container that is to be replaced may be stuck with the very configuration that is wanted.
+        code, out, err = self.run(
+            [*compose, "up", "--detach", "--force-recreate", "--remove-orphans", "--pull", "never"]
+        )
         if code != 0:
             return (err or out).strip()
         end = time.monotonic() + timeout
@@ -231,8 +238,8 @@ class EdgeHost:
                 if container is not None and container.running and config in (None, container.config):
                     return None
             time.sleep(POLL_SECONDS)
-        _code, out, err = self.run([*compose, "logs", "--no-color", "--no-log-prefix", "--tail", "20"])
-        return f"no answer from {self.ping_url} within {timeout} s. Its last words: {(out + err).strip() or '(none)'}"
+        _code, out, err = self.run([*compose, "logs", "--no-color", "--no-log-prefix", "--tail", "40"])
+        return f"no answer from {self.ping_url} within {timeout} s. It said: {last_words(out + err)}"
 
     def _docker(self, *arguments: str) -> str:
         code, out, err = self.run(["docker", *arguments])

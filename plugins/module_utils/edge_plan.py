@@ -21,6 +21,7 @@ TLS_FILE = "_tls.yml"
 CERTIFICATES_IN_CONTAINER = "/etc/traefik/certs"
 
 _LISTENER = re.compile(r"^\S+\s+\d+\s+\d+\s+\S+:(?P<port>\d+)\s")
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _PROCESS = re.compile(r'\("(?P<name>[^"]*)",pid=(?P<pid>\d+)')
 
 
@@ -32,7 +33,7 @@ class Container:
     config: str
     running: bool
     pid: int
-    restarts: int = 0
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def decide(container: Container | None, config: str, answers: bool) -> tuple[Act
     if container.config != config:
         return "recreate", "its own configuration or image changed"
     if not answers:
-        return "recreate", "it runs but does not answer its ping"
+        return "recreate", "it is paused" if container.paused else "it runs but does not answer its ping"
     return "none", "it runs with this configuration"
 
 
@@ -147,6 +148,24 @@ def unit_of(cgroup: str) -> str:
         if name.endswith(".service"):
             return name
     return ""
+
+
+def last_words(log: str, lines: int = 5) -> str:
+    """What a person needs of Traefik's JSON log: its last errors, else its last lines."""
+    entries = []
+    for line in _ESCAPE.sub("", log).splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            entry = line.strip()
+        if entry:
+            entries.append(entry)
+    errors = [e for e in entries if not isinstance(e, dict) or e.get("level") in ("error", "fatal", "panic")]
+    chosen = [
+        " ".join(str(e[key]) for key in ("message", "error") if key in e) if isinstance(e, dict) else e
+        for e in errors or entries
+    ]
+    return "; ".join(dict.fromkeys(chosen[-lines:])) or "(nothing)"
 
 
 def longest_gap(samples: Sequence[tuple[float, bool]]) -> float:
