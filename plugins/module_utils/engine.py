@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,19 +62,6 @@ class Engine:
             )
         model: dict[str, Any] = json.loads(done.stdout)
         return model
-
-    def resolve(self, references: Sequence[str], timeout: float = 60.0) -> dict[str, str]:
-        """Digest for each image reference, as the registry has it now."""
-        if not references:
-            return {}
-        services = {f"image{n}": {"image": ref} for n, ref in enumerate(references)}
-        with tempfile.TemporaryDirectory(prefix="davit-") as directory:
-            path = Path(directory) / "images.yaml"
-            path.write_text(json.dumps({"name": "davit", "services": services}))
-            argv = ("config", "--resolve-image-digests", "--format", "json")
-            model = json.loads(self.compose(path, *argv, timeout=timeout))
-        pinned = [str(model["services"][f"image{n}"]["image"]) for n in range(len(references))]
-        return {ref: full.partition("@")[2] for ref, full in zip(references, pinned)}
 
     def pull(self, reference: str, timeout: float) -> None:
         self.docker("pull", "--quiet", reference, timeout=timeout)

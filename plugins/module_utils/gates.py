@@ -259,8 +259,14 @@ def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
 
 
 def cause(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str:
-    """One sentence for a failed gate: the first hopeless subject, else the first that is wrong."""
-    wrong = [t for t in tallies if t.hopeless] or [t for t in tallies if t.in_a_row < gate.successes]
+    """One sentence for a failed gate, about the subject that decided it."""
+    ranked = [
+        [t for t in tallies if t.hopeless],
+        [t for t in tallies if not t.readiness and t.wrong_in_a_row >= gate.failures],
+        [t for t in tallies if t.in_a_row == 0],
+        [t for t in tallies if t.in_a_row < gate.successes],
+    ]
+    wrong = next((some for some in ranked if some), [])
     if not wrong:
         return "there was nothing to look at, and no evidence is not a pass"
     first = wrong[0]

@@ -201,6 +201,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": False, "verdict": {"verdict": gates.INCONCLUSIVE, "cause": "check mode", "checks": []}}
     engine = Engine()
+    if parameters["services"] and not parameters["project"]:
+        raise DavitError("'services' needs 'project', the Compose project that they belong to.")
     if parameters["release"]:
         layout = AppLayout(parameters["app"], parameters["root"])
         wanted = candidate.load(layout, parameters["release"])
@@ -222,9 +224,9 @@ def main() -> None:
     run_module(
         ARGUMENTS,
         work,
-        required_by={"release": "app", "services": "project"},
+        required_by={"release": "app"},
         required_one_of=[("release", "project", "http")],
-        mutually_exclusive=[("release", "project"), ("release", "http")],
+        mutually_exclusive=[("release", "project")],
     )
 
 

@@ -48,8 +48,7 @@ digests:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
-from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils import distribution
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
 
@@ -64,13 +63,12 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def resolve(module: AnsibleModule) -> dict[str, Any]:
-    wanted = module.params["references"]
+    config, timeout = module.params["docker_config"], module.params["timeout"]
     try:
-        digests = Engine(module.params["docker_config"]).resolve(wanted, module.params["timeout"])
-    except CommandError as error:
+        digests = {ref: distribution.digest_of(ref, config, timeout) for ref in module.params["references"]}
+    except DavitError as error:
         raise DavitError(
-            f"The registry did not give a digest for {', '.join(wanted)}: {error}. Nothing was touched."
-            " Does the tag exist, and may this user read it?"
+            f"No digest for {error} Nothing was touched. Does the tag exist, and may this user read it?"
         ) from error
     return {"changed": False, "digests": digests}
 

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Asks the engine for the digest that a registry has for a tag, over the engine's own socket.
+
+``docker compose config --resolve-image-digests`` leaves tags as they are in some releases of Compose
+when it prints JSON, and ``docker manifest`` goes past the engine's mirrors; the engine's API does
+neither (GET /distribution/NAME/json, Engine API 1.30 and later).
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import socket
+from pathlib import Path
+from urllib.parse import quote
+
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
+SOCKET = "/var/run/docker.sock"
+HUB = "https://index.docker.io/v1/"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over the engine's socket."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(SOCKET)
+
+
+def registry_of(reference: str) -> str:
+    """The registry that ``reference`` names, as a login's key: a host, or the Hub's address."""
+    first, slash, _rest = reference.partition("/")
+    return first if slash and (first == "localhost" or "." in first or ":" in first) else HUB
+
+
+def credentials(docker_config: str | None, registry: str) -> str:
+    """The header value with the login for ``registry``; an empty login when there is none."""
+    login = {}
+    if docker_config:
+        try:
+            auths = json.loads((Path(docker_config) / "config.json").read_bytes()).get("auths", {})
+        except (OSError, ValueError):
+            auths = {}
+        known = auths.get(registry, {}).get("auth")
+        if known:
+            user, _colon, password = base64.b64decode(known).decode().partition(":")
+            login = {"username": user, "password": password, "serveraddress": registry}
+    return base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
+
+
+def digest_of(reference: str, docker_config: str | None, timeout: float) -> str:
+    """The digest of ``reference`` in its registry now. Raises DavitError with the registry's answer."""
+    connection = _UnixConnection("localhost", timeout=timeout)
+    try:
+        header = {"X-Registry-Auth": credentials(docker_config, registry_of(reference))}
+        connection.request("GET", f"/distribution/{quote(reference, safe='/:@')}/json", headers=header)
+        response = connection.getresponse()
+        answer = json.loads(response.read() or b"{}")
+    except socket.timeout as error:
+        raise DavitError(f"{reference}: the registry did not answer within {timeout:g} s.") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise DavitError(f"{reference}: the engine could not ask the registry ({error}).") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise DavitError(f"{reference}: {answer.get('message', response.reason)}.")
+    return str(answer["Descriptor"]["digest"])
