@@ -177,6 +177,9 @@ def main() -> None:
         made += make_server(directory / "ca", server)
     made += make_password(directory / "registry")
     made += make_ssh_key(directory / "ssh")
+    for server in SERVERS:
+        # Docker would make a mounted folder as root.
+        (directory / "cache/registry" / server).mkdir(parents=True, exist_ok=True)
     print(json.dumps({"made": sorted(str(path.relative_to(directory)) for path in made)}))
 
 

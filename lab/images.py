@@ -1,7 +1,7 @@
 """Builds the lab's images where their inputs have changed, and pushes images to the lab's registries.
 
-Run as `python -m lab.images build`, or `python -m lab.images push [--context FOLDER] IMAGE`;
-prints a JSON object with what changed.
+Run as `python -m lab.images build`, `python -m lab.images stock`, or
+`python -m lab.images push [--context FOLDER] IMAGE`; prints a JSON object with what changed.
 """
 
 from __future__ import annotations
@@ -52,6 +52,12 @@ IMAGES = (
         tuple(ROOT / p for p in ("lab/images/aws", "lab/aws", "lab/bridge", "lab/__init__.py", "requirements/lab.txt")),
     ),
 )
+
+
+EDGE = "traefik:v3.7.15"
+SERVICE = "ghcr.io/davit-ec2/restaurant-search"
+VERSIONS = ("v1", "v2")
+"""What the registries hold from the start: the edge's image, and two versions of the reference service."""
 
 
 def _run(argv: list[str], **more: str) -> str:
@@ -193,11 +199,27 @@ def push(image: str) -> bool:
     return True
 
 
+def build_and_push(image: str, context: Path, arguments: Iterable[str] = ()) -> list[str]:
+    """An image of a folder, in the registry; what of it had to be done."""
+    folder = context.resolve()
+    changed = [image] if build(Image(image, folder / "Dockerfile", folder, (folder,)), arguments) else []
+    return changed + ([f"{image} in the registry"] if push(image) else [])
+
+
+def stock() -> list[str]:
+    """Fill the registries; what had to be done."""
+    changed = [f"{EDGE} in the registry"] if push(EDGE) else []
+    for version in VERSIONS:
+        changed += build_and_push(f"{SERVICE}:{version}", ROOT / "service", [f"VERSION={version}"])
+    return changed
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(prog="lab.images")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="build what the lab runs")
+    commands.add_parser("stock", help="give the registries what they hold from the start")
     pushing = commands.add_parser("push", help="build an image from a folder, or take a local one, and push it")
     pushing.add_argument(
         "--context", type=Path, help="the folder with the Dockerfile; left out, the image is taken as it is"
@@ -207,14 +229,12 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.command == "build":
         changed = build_all()
+    elif chosen.command == "stock":
+        changed = stock()
+    elif chosen.context is not None:
+        changed = build_and_push(chosen.image, chosen.context, chosen.build_arg)
     else:
-        changed = []
-        if chosen.context is not None:
-            folder = chosen.context.resolve()
-            if build(Image(chosen.image, folder / "Dockerfile", folder, (folder,)), chosen.build_arg):
-                changed.append(chosen.image)
-        if push(chosen.image):
-            changed.append(f"{chosen.image} in the registry")
+        changed = [f"{chosen.image} in the registry"] if push(chosen.image) else []
     print(json.dumps({"changed": changed}))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2 import utils as ec2_utils
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import elastic_block_store, elastic_ip_addresses, elastic_network_interfaces, instances
 from moto.ec2.responses import security_groups
 
@@ -109,6 +110,24 @@ def free_addresses_of_the_terminated() -> None:
     instance.terminate = terminate  # type: ignore[method-assign]
 
 
+def refuse_the_terminated() -> None:
+    """H: starting, stopping or rebooting a terminated instance is an error; moto brings it back to life."""
+
+    def refusing(original: Any) -> Any:
+        @functools.wraps(original)
+        def act(self: Any) -> Any:
+            if self.state == "terminated":
+                message = f"This instance '{self.id}' is not in a state from which it can be {done[original.__name__]}."
+                raise EC2ClientError("IncorrectInstanceState", message)
+            return original(self)
+
+        return act
+
+    done = {"start": "started", "stop": "stopped", "reboot": "rebooted"}
+    for name in done:
+        setattr(instances.Instance, name, refusing(getattr(instances.Instance, name)))
+
+
 def count_boots() -> None:
     """F: a reboot is something that happened; moto keeps no trace of it, so the bridge could not follow."""
     instance = instances.Instance
@@ -145,6 +164,7 @@ ALL = (
     show_blank_snapshots,
     keep_elastic_addresses,
     free_addresses_of_the_terminated,
+    refuse_the_terminated,
     count_boots,
     allocate_public_addresses,
 )

@@ -26,15 +26,19 @@ def telling(application: Wsgi, tell: Callable[[], None]) -> Wsgi:
     return answer
 
 
-def serve(host: str, port: int, tell: Callable[[], None] | None = None) -> Any:
-    """Start moto, seeded and patched, in a thread of its own; give the server back, listening."""
+def serve(host: str, port: int, tell: Callable[[], None] | None = None, *, patched: bool = True) -> Any:
+    """Start moto, seeded and patched, in a thread of its own; give the server back, listening.
+
+    Without the patches it is for tests that show what they are for.
+    """
     seeds.configure_environment()
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
     from lab.aws import patches
 
-    patches.apply_all()
+    if patched:
+        patches.apply_all()
     seeds.publish_parameters()
     application: Wsgi = DomainDispatcherApplication(create_backend_app)
     if tell is not None:

@@ -85,6 +85,13 @@ class Front:
 
         return await asyncio.start_server(accept, address, port, backlog=4096, limit=CHUNK)
 
+    async def close(self) -> None:
+        """Stop listening and end every connection."""
+        await self.apply([])
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
     async def _serve(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, decided by the rules of this moment."""
         route = self._routes.get(address)
@@ -127,6 +134,7 @@ async def run(peer: str) -> None:
         order: dict[str, Any] = json.loads(line)
         problems = await front.apply([Route.from_json(value) for value in order["routes"]])
         print(json.dumps({"applied": order["seq"], "problems": problems}), flush=True)
+    await front.close()
 
 
 if __name__ == "__main__":

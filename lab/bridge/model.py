@@ -84,6 +84,20 @@ class Route:
         return cls(value["public_ip"], value["private_ip"], rules)
 
 
+def conflicts(hosts: Iterable[Host]) -> dict[str, str]:
+    """Hosts that cannot be, by id: another instance has their private address, in a VPC of the same range.
+
+    AWS keeps such VPCs apart; the lab has one network per address range. The one that was there first stays.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    return {
+        host.instance_id: owner
+        for host in hosts
+        if host.state is not State.GONE
+        and (owner := owners.setdefault((host.vpc_cidr, host.private_ip), host.instance_id)) != host.instance_id
+    }
+
+
 def routes(hosts: Iterable[Host]) -> list[Route]:
     """The public addresses that answer: those of running hosts."""
     return [

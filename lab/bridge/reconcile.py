@@ -15,7 +15,7 @@ from typing import IO, Protocol, cast
 from docker.errors import APIError, DockerException
 
 from lab.bridge.containers import REBOOTED, Containers, Settings
-from lab.bridge.model import Host, Route, State, routes
+from lab.bridge.model import Host, Route, State, conflicts, routes
 
 APPLY_SECONDS = 10.0
 
@@ -185,6 +185,11 @@ class Bridge:
         """Make everything as the fake AWS has it: addresses at once, hosts in the background."""
         with self._lock:
             hosts = self._cloud.hosts()
+            for instance_id, owner in conflicts(hosts).items():
+                reason = f"{owner} of another VPC has this address, and the lab has one network per address range"
+                _log(f"{instance_id}: {reason}")
+                self._cloud.fail_launch(instance_id, reason)
+                hosts = self._cloud.hosts()
             self._front.apply(routes(hosts))
             for host in hosts:
                 keeper = self._keepers.get(host.instance_id)
