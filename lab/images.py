@@ -34,6 +34,8 @@ class Image:
     dockerfile: Path
     context: Path
     inputs: tuple[Path, ...]
+    target: str = ""
+    """The stage to build; the last one when empty."""
 
 
 def _own(name: str, folder: str) -> Image:
@@ -114,11 +116,12 @@ def bundle() -> str | None:
 
 def build(image: Image, arguments: Iterable[str] = ()) -> bool:
     """Build an image unless one of the same inputs is there; whether it was built."""
-    inputs = digest(image.inputs, *arguments)
+    inputs = digest(image.inputs, *arguments, image.target)
     if (labels(image.name) or {}).get(INPUTS) == inputs:
         return False
     secret = ["--secret", f"id=ca_bundle,src={found}"] if (found := bundle()) else []
     settings = [word for argument in arguments for word in ("--build-arg", argument)]
+    settings += ["--target", image.target] if image.target else []
     print(f"building {image.name}", file=sys.stderr)
     _run(
         [
@@ -199,10 +202,10 @@ def push(image: str) -> bool:
     return True
 
 
-def build_and_push(image: str, context: Path, arguments: Iterable[str] = ()) -> list[str]:
+def build_and_push(image: str, context: Path, arguments: Iterable[str] = (), target: str = "") -> list[str]:
     """An image of a folder, in the registry; what of it had to be done."""
     folder = context.resolve()
-    changed = [image] if build(Image(image, folder / "Dockerfile", folder, (folder,)), arguments) else []
+    changed = [image] if build(Image(image, folder / "Dockerfile", folder, (folder,), target), arguments) else []
     return changed + ([f"{image} in the registry"] if push(image) else [])
 
 

@@ -1,0 +1,57 @@
+"""A steady load of keep-alive POSTs through the edge, which counts what a user would have lost."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+from types import TracebackType
+
+BODY = json.dumps({"query": "pizza", "limit": 1})
+
+
+class Load:
+    """Asks from a few threads until the block ends; at most `limit` seconds, whatever happens."""
+
+    def __init__(self, address: str, path: str = "/search", threads: int = 4, limit: float = 300.0) -> None:
+        self.failures: list[str] = []
+        self.releases: Counter[str | None] = Counter()
+        self._address, self._path, self._limit = address, path, limit
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
+
+    @property
+    def requests(self) -> int:
+        return self.releases.total() + len(self.failures)
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(15)
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection(self._address, timeout=10)
+        end = time.monotonic() + self._limit
+        # Paced, since two cores are shared with what is measured.
+        while time.monotonic() < end and not self._stop.wait(0.02):
+            try:
+                connection.request("POST", self._path, BODY, {"Content-Type": "application/json"})
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+                continue
+            if response.status == 200:
+                self.releases[response.getheader("Davit-Release")] += 1
+            else:
+                self.failures.append(f"status {response.status}")

@@ -1,0 +1,104 @@
+"""Stacks that know nothing of Davit: databases, several apps on one host, reboots, broken routes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.support.fleet import ec2_client
+from tests.e2e.support.host import Host, stack
+from tests.e2e.support.wait import until
+
+FOREIGN = stack(
+    "foreign",
+    compose_release_stateful=["db"],
+    compose_release_routes=[{"service": "web", "hosts": ["foreign.test"]}],
+)
+PAIRS = {
+    name: stack(
+        name,
+        compose_release_routes=[{"service": "web", "hosts": [f"{name}.test"]}],
+    )
+    for name in ("pair-a", "pair-b")
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stacks(host: Host) -> None:
+    """All three apps on the host, each with its first release."""
+    for variables in (FOREIGN, *PAIRS.values()):
+        result = host.deploy(**variables)
+        assert result.rc == 0, str(result)
+
+
+def test_an_undeclared_database_is_refused_with_what_to_write(host: Host) -> None:
+    result = host.deploy(**{**FOREIGN, "compose_release_stateful": []})
+    assert result.rc != 0
+    assert "compose_release_stateful: [db]" in result.output, str(result)
+
+
+def test_the_data_outlives_three_releases_and_a_down_of_an_old_one(host: Host) -> None:
+    first = host.live("foreign")
+    container = host.shell("docker ps -q --filter label=com.docker.compose.project=foreign-stateful").split()
+    host.shell("docker exec " + container[0] + " sh -c 'echo kept > /data/witness'")
+    for version in ("v2", "v3"):
+        result = host.deploy(**FOREIGN, compose_release_version=version)
+        assert result.rc == 0, str(result)
+        assert host.ask("/version", "foreign.test").json()["version"] == version
+    host.shell(f"docker compose -f /opt/davit/apps/foreign/releases/{first}/compose.yaml down -v")
+    after = host.shell("docker ps -q --filter label=com.docker.compose.project=foreign-stateful").split()
+    assert after == container, "the database was recreated"
+    assert host.shell("docker exec " + after[0] + " cat /data/witness").strip() == "kept"
+    assert host.ask("/readyz", "foreign.test").status == 200
+
+
+def test_the_files_beside_the_compose_file_travel_with_the_release(host: Host) -> None:
+    project = host.shell(
+        "docker ps -q --filter label=davit.app=foreign --filter label=com.docker.compose.service=web"
+    ).split()
+    assert host.shell(f"docker exec {project[0]} cat /etc/web.conf").strip() == "colour = blue"
+    assert host.shell(f"docker exec {project[0]} printenv GREETING").strip() == "hello"
+
+
+def test_no_internal_call_crosses_apps_or_releases(host: Host) -> None:
+    """While an old release of the same app still runs, each web reaches its own api only."""
+    for name in PAIRS:
+        expected = None
+        for _ in range(50):
+            answer = host.ask("/call?url=http://api:8080/whoami", f"{name}.test").json()
+            seen = json.dumps(answer, sort_keys=True)
+            assert name in seen, seen
+            expected = expected or seen
+            assert seen == expected
+
+
+def test_a_broken_route_of_another_app_stops_a_switch(host: Host) -> None:
+    live = host.live("pair-a")
+    route = "/opt/davit/edge/dynamic/pair-b.yml"
+    host.shell(f"cp {route} /run/route.kept; echo '{{' > {route}")
+    try:
+        result = host.deploy(**PAIRS["pair-a"], compose_release_version="v2")
+        assert result.rc != 0
+        assert "pair-b.yml" in result.output, str(result)
+        restarted = host.fleet.run("configure", edge_log_level="INFO")
+        assert restarted.rc != 0, "the edge must not be restarted while a route is broken"
+        assert host.ask("/readyz", "pair-a.test").release == live
+    finally:
+        host.shell(f"mv /run/route.kept {route}")
+    result = host.deploy(**PAIRS["pair-a"], compose_release_version="v2")
+    assert result.rc == 0, str(result)
+
+
+def test_after_a_reboot_exactly_the_live_releases_run(host: Host) -> None:
+    apps = ("foreign", "pair-a", "pair-b")
+    live = {app: host.live(app) for app in apps}
+    instance = next(iter(host.fleet.instances().values()))["InstanceId"]
+    ec2_client().reboot_instances(InstanceIds=[instance])
+    for app, release in live.items():
+        until(lambda app=app, release=release: host.ask("/readyz", f"{app}.test").release == release, 90)
+    running = set(host.shell("docker ps --format '{{.Label \"davit.project\"}}'").split())
+    number = {app: release.split("-")[3] for app, release in live.items()}
+    for app in apps:
+        own = {project for project in running if project.startswith(f"{app}-") and "stateful" not in project}
+        assert {project.split("-")[-2] for project in own} == {number[app]}, own
