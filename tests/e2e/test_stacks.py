@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 
@@ -90,13 +91,18 @@ def test_a_broken_route_of_another_app_stops_a_switch(host: Host) -> None:
     assert result.rc == 0, str(result)
 
 
+def _answers(host: Host, app: str, release: str) -> bool:
+    answer = host.ask("/readyz", f"{app}.test")
+    return (answer.status, answer.release) == (200, release)
+
+
 def test_after_a_reboot_exactly_the_live_releases_run(host: Host) -> None:
     apps = ("foreign", "pair-a", "pair-b")
     live = {app: host.live(app) for app in apps}
     instance = next(iter(host.fleet.instances().values()))["InstanceId"]
     ec2_client().reboot_instances(InstanceIds=[instance])
     for app, release in live.items():
-        until(lambda app=app, release=release: host.ask("/readyz", f"{app}.test").release == release, 90)
+        until(partial(_answers, host, app, release), 90)
     running = set(host.shell("docker ps --format '{{.Label \"davit.project\"}}'").split())
     number = {app: release.split("-")[3] for app, release in live.items()}
     for app in apps:
