@@ -107,7 +107,7 @@ def check_host(minimum_disk_mb: int) -> None:
     if free < minimum_disk_mb:
         raise DavitError(
             f"Only {free} MB are free for images in {root}, and {minimum_disk_mb} MB are wanted"
-            " (compose_release_minimum_disk_mb). Free some, or enlarge the volume (ec2_instance_volume_gb)."
+            " (compose_release_minimum_disk_mb). Free some, or enlarge the volume (ec2_instance_volume_gib)."
         )
     _check_edge(engine)
 
