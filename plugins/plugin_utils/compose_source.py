@@ -124,7 +124,13 @@ def bundle(source: Source) -> dict[str, str]:
             raise DavitError(f"{line}: {name} lies outside of the project's directory, so it cannot travel with it.")
         if not path.exists():
             raise DavitError(f"{line}: {name} does not exist in {root}.")
-        wanted |= {p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file()}
+        inside = {p for p in ([path] if path.is_file() else path.rglob("*")) if p.is_file()}
+        for found in sorted(inside):
+            if not found.resolve().is_relative_to(root):
+                raise DavitError(
+                    f"{line}: {found} leads outside of the project's directory, so it cannot travel with it."
+                )
+        wanted |= inside
     size = sum(path.stat().st_size for path in wanted)
     if size > SIZE_LIMIT:
         raise DavitError(
