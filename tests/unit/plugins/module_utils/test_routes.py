@@ -1,0 +1,199 @@
+"""Which routes an app may have, and the documents that the edge is given."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import edge, routes
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
+
+ID = "20260131-120000-0a1b2c3-12"
+NO_STATE: frozenset[str] = frozenset()
+MODEL: dict[str, Any] = {
+    "services": {
+        "web": {"ports": [{"target": 8000, "protocol": "tcp"}]},
+        "api": {},
+        "dns": {"ports": [{"target": 53, "protocol": "udp"}]},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("declared", "expected"),
+    [
+        ([], [Route("web", 8000)]),
+        ([{"service": "web"}], [Route("web", 8000)]),
+        ([{"service": "api", "port": 9000, "path": "/api"}], [Route("api", 9000, (), "/api")]),
+        ([{"service": "web", "hosts": ["Shop.Example"]}], [Route("web", 8000, ("shop.example",))]),
+        ([{"service": "web"}, {"service": "web", "path": "/v2"}], [Route("web", 8000), Route("web", 8000, (), "/v2")]),
+    ],
+)
+def test_parse_routes(declared: list[dict[str, Any]], expected: list[Route]) -> None:
+    assert routes.parse_routes(declared, MODEL, NO_STATE) == tuple(expected)
+
+
+HOSTILE_HOSTS = ["a`) || Host(`b", "a b", "*.example", "-a.example", "a..b", "a/b", "a:80", "a\n", "", "x" * 64, "ü.de"]
+HOSTILE_PATHS = ["x", "/`) || PathPrefix(`/", "/a b", "/a?b", "/a\n", "/{x}", "//é"]
+
+
+@pytest.mark.parametrize("host", HOSTILE_HOSTS)
+def test_hostile_hosts_are_refused(host: str) -> None:
+    with pytest.raises(DavitError, match="is not a host name"):
+        routes.parse_routes([{"service": "web", "hosts": ["good.example", host]}], MODEL, NO_STATE)
+
+
+@pytest.mark.parametrize("path", HOSTILE_PATHS)
+def test_hostile_paths_are_refused(path: str) -> None:
+    with pytest.raises(DavitError, match="must match"):
+        routes.parse_routes([{"service": "web", "path": path}], MODEL, NO_STATE)
+
+
+@pytest.mark.parametrize(
+    ("declared", "services", "said"),
+    [
+        ([{"service": "nope"}], MODEL["services"], "does not have; it has api, dns, web"),
+        ([{"service": "api"}], MODEL["services"], "needs 'port:'"),
+        ([{"service": "dns"}], MODEL["services"], "needs 'port:'"),
+        ([{"service": "web", "port": 65536}], MODEL["services"], "1 to 65535"),
+        ([{"service": "web", "port": -1}], MODEL["services"], "1 to 65535"),
+        ([{"service": "web"}, {"service": "api", "port": 1}], MODEL["services"], "two routes with the rule"),
+        ([{"service": "db", "port": 1}], {"db": {}}, "both routed and in compose_release_stateful"),
+        ([], {"api": {}}, "publishes none"),
+        ([], {"db": {"ports": [{"target": 5432}]}}, "publishes none"),
+        ([], {"a": {"ports": [{"target": 1}, {"target": 2}]}}, "publishes a:1, a:2"),
+    ],
+)
+def test_routes_that_are_refused(declared: list[dict[str, Any]], services: dict[str, Any], said: str) -> None:
+    with pytest.raises(DavitError, match=said):
+        routes.parse_routes(declared, {"services": services}, frozenset({"db"} & set(services)))
+
+
+@pytest.mark.parametrize(
+    ("hosts", "rule"),
+    [
+        ((), "PathPrefix(`/x`)"),
+        (("a.example",), "(Host(`a.example`)) && PathPrefix(`/x`)"),
+        (("a.example", "b.example"), "(Host(`a.example`) || Host(`b.example`)) && PathPrefix(`/x`)"),
+    ],
+)
+def test_rules(hosts: tuple[str, ...], rule: str) -> None:
+    assert Route("web", 80, hosts, "/x").rule == rule
+
+
+ENDPOINTS = [Endpoint(Route("web", 8000, ("a.example",)), 20000), Endpoint(Route("api", 9000, (), "/api"), 20001)]
+
+
+@pytest.mark.parametrize(
+    ("tls", "resolver", "entry", "expected"),
+    [
+        (False, "", "web", None),
+        (False, "le", "web", None),
+        (True, "", "websecure", {}),
+        (True, "le", "websecure", {"certResolver": "le"}),
+    ],
+)
+def test_the_edge_document(tls: bool, resolver: str, entry: str, expected: dict[str, str] | None) -> None:
+    http = routes.edge_document("shop", ID, ENDPOINTS, tls=tls, resolver=resolver)["http"]
+    assert [r["rule"] for r in http["routers"].values()] == [e.route.rule for e in ENDPOINTS]
+    assert [r["entryPoints"] for r in http["routers"].values()] == [[entry]] * 2
+    assert [r.get("tls") for r in http["routers"].values()] == [expected] * 2
+    urls = [http["services"][r["service"]]["loadBalancer"]["servers"] for r in http["routers"].values()]
+    assert urls == [[{"url": "http://127.0.0.1:20000"}], [{"url": "http://127.0.0.1:20001"}]]
+    for router in http["routers"].values():
+        assert set(router["middlewares"]) <= set(http["middlewares"])
+
+
+def test_a_document_tells_which_release_it_serves() -> None:
+    document = json.loads(json.dumps(routes.edge_document("shop", ID, ENDPOINTS, tls=True)))
+    assert routes.served_release(document, "shop") == ID
+    assert routes.served_release(document, "other") is None
+
+
+@pytest.mark.parametrize("document", [None, {}, {"http": None}, {"http": {"middlewares": {"shop-release": None}}}])
+def test_other_documents_tell_of_no_release(document: dict[str, Any] | None) -> None:
+    assert routes.served_release(document, "shop") is None
+
+
+def test_an_endpoint_survives_its_record() -> None:
+    for endpoint in ENDPOINTS:
+        assert Endpoint.from_json(json.loads(json.dumps(endpoint.to_json()))) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"http": {}}', None),
+        ('{"tls": {"certificates": []}}', None),
+        ("", "it is not JSON"),
+        ('{"http": {', "it is not JSON"),
+        ("http:\n  routers: {}\n", "it is not JSON"),
+        ("[]", "no 'http' section"),
+        ("{}", "no 'http' section"),
+        ('{"http": []}', "no 'http' section"),
+    ],
+)
+def test_broken_routes(text: str, reason: str | None) -> None:
+    broken = routes.broken_routes({"good": '{"http": {}}', "shop": text})
+    assert set(broken) == ({"shop"} if reason else set())
+    assert reason is None or reason in broken["shop"]
+
+
+def test_rules_taken_names_the_app() -> None:
+    document = routes.edge_document("shop", ID, ENDPOINTS, tls=False)
+    taken = routes.rules_taken({"shop": document, "certificates": {"tls": {}}})
+    assert taken == {e.route.rule: "shop" for e in ENDPOINTS}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> AppLayout:
+    made = AppLayout("shop", str(tmp_path))
+    made.routes.mkdir(parents=True)
+    made.route_stage.mkdir()
+    return made
+
+
+def test_a_route_is_put_read_and_taken_away(layout: AppLayout) -> None:
+    assert edge.read_route(layout) is None
+    document = routes.edge_document("shop", ID, ENDPOINTS, tls=False)
+    edge.put_route(layout, document)
+    assert edge.read_route(layout) == document
+    assert layout.route.stat().st_mode & 0o777 == 0o644
+    assert list(layout.route_stage.iterdir()) == []
+    edge.put_route(layout, None)
+    edge.put_route(layout, None)
+    assert not layout.route.exists()
+
+
+def test_a_document_that_the_edge_would_refuse_leaves_the_old_one(layout: AppLayout) -> None:
+    document = routes.edge_document("shop", ID, ENDPOINTS, tls=False)
+    edge.put_route(layout, document)
+    with pytest.raises(DavitError, match="the old one stays"):
+        edge.put_route(layout, {"https": {}})
+    assert edge.read_route(layout) == document
+
+
+def test_a_broken_file_of_another_app_stops_a_switch(layout: AppLayout) -> None:
+    layout.route.write_text("broken, but about to be replaced")
+    (layout.routes / "blog.yml").write_text('{"http": {}}')
+    assert edge.read_routes(layout) == {"blog": {"http": {}}}
+    (layout.routes / "wiki.yml").write_text('{"http": ')
+    with pytest.raises(DavitError, match=r"wiki\.yml: it is not JSON") as error:
+        edge.read_routes(layout)
+    assert set(error.value.facts["broken_routes"]) == {"wiki"}
+
+
+@pytest.mark.parametrize(
+    ("route", "tls", "address"),
+    [
+        (Route("web", 80), False, "http://127.0.0.1/"),
+        (Route("web", 80, ("a.example", "b.example"), "/x"), True, "https://a.example/x"),
+    ],
+)
+def test_the_address_that_a_client_would_use(route: Route, tls: bool, address: str) -> None:
+    assert edge.address_of(Endpoint(route, 20000), tls) == address

@@ -1,0 +1,174 @@
+"""Records survive a crash at any moment, and one process at a time works on an app."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import store
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.plan import DEPLOY, SUCCEEDED, Event
+
+ID, NEXT = "20260131-120000-0a1b2c3-9", "20260130-120000-0a1b2c4-10"
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> AppLayout:
+    made = AppLayout("shop", str(tmp_path))
+    store.make_private(made.releases)
+    return made
+
+
+def keep(layout: AppLayout, release_id: str, *files: str) -> None:
+    directory = layout.release(release_id)
+    directory.mkdir()
+    for name in files or (store.RECORD, store.RUNNING):
+        (directory / name).write_text("{}")
+
+
+def test_directories_are_private(layout: AppLayout) -> None:
+    assert [p.stat().st_mode & 0o777 for p in (layout.home, layout.releases)] == [0o700] * 2
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_write_replaces_the_file_and_sets_its_mode(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    path.chmod(0o666)
+    with path.open() as reader:
+        store.write(path, b"new", mode)
+        assert reader.read() == "old", "who has the old file open keeps the whole of it"
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == mode
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    target = tmp_path / "x"
+    target.mkdir()
+    with pytest.raises(OSError, match="x"):
+        store.write(target, b"new")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_links_lead_to_releases(layout: AppLayout) -> None:
+    assert store.pointed(layout.live) is None
+    for release_id in (ID, NEXT):
+        keep(layout, release_id)
+        store.point(layout.live, layout.release(release_id))
+        assert store.pointed(layout.live) == release_id
+        assert layout.live.resolve() == layout.release(release_id)
+    assert str(layout.live.readlink()) == f"releases/{NEXT}", "relative, so that the tree can be moved"
+    store.point(layout.live, None)
+    store.point(layout.live, None)
+    assert store.pointed(layout.live) is None
+
+
+def test_a_link_left_over_from_a_crash_is_no_obstacle(layout: AppLayout) -> None:
+    (layout.home / ".live.new").symlink_to("nowhere")
+    store.point(layout.live, layout.release(ID))
+    assert store.pointed(layout.live) == ID
+
+
+def test_only_complete_releases_are_kept_ones(layout: AppLayout) -> None:
+    assert store.kept_releases(AppLayout("other", layout.root)) == ()
+    keep(layout, NEXT)
+    keep(layout, ID)
+    keep(layout, "20260131-120000-0a1b2c3-11", store.RECORD)
+    keep(layout, "20260131-120000-0a1b2c3-12", store.RUNNING)
+    (layout.releases / ".building").mkdir()
+    assert store.kept_releases(layout) == (ID, NEXT), "in the order of their numbers"
+
+
+def test_a_history_grows_by_lines(layout: AppLayout) -> None:
+    assert store.read_history(layout) == []
+    for number in (1, 2):
+        store.append_history(layout, {"sequence": number, "note": "two\nlines"})
+    assert [line["sequence"] for line in store.read_history(layout)] == [1, 2]
+    assert layout.history.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("torn", ['{"sequence": 2, "act', "{", '{"sequence": 2'])
+def test_a_torn_last_line_is_left_out_and_does_not_swallow_the_next(layout: AppLayout, torn: str) -> None:
+    store.append_history(layout, {"sequence": 1})
+    with layout.history.open("a") as stream:
+        stream.write(torn)
+    assert store.read_history(layout) == [{"sequence": 1}]
+    store.append_history(layout, {"sequence": 3})
+    assert store.read_history(layout) == [{"sequence": 1}, {"sequence": 3}]
+
+
+def test_the_state_is_what_the_records_say(layout: AppLayout) -> None:
+    keep(layout, ID)
+    store.point(layout.live, layout.release(ID))
+    store.append_history(layout, {"sequence": 9, "action": DEPLOY, "release": ID, "result": SUCCEEDED})
+    seen = store.read_state(layout)
+    assert (seen.live, seen.last_good, seen.kept) == (ID, None, (ID,))
+    assert seen.history == (Event(9, DEPLOY, ID, None, SUCCEEDED),)
+
+
+@pytest.mark.parametrize("text", [None, "", '{"id": '])
+def test_a_damaged_record_is_named(layout: AppLayout, text: str | None) -> None:
+    layout.release(ID).mkdir()
+    if text is not None:
+        (layout.release(ID) / store.RECORD).write_text(text)
+    with pytest.raises(DavitError, match=rf"{ID} cannot be read .*release\.json"):
+        store.read_record(layout, ID)
+
+
+def test_a_record_is_read(layout: AppLayout) -> None:
+    layout.release(ID).mkdir()
+    store.write_json(layout.release(ID) / store.RECORD, {"id": ID})
+    assert store.read_record(layout, ID) == {"id": ID}
+
+
+def test_a_release_is_published_once(layout: AppLayout) -> None:
+    for _attempt in range(2):
+        built = layout.releases / ".building"
+        built.mkdir()
+        (built / store.RECORD).write_text("{}")
+        if not layout.release(ID).exists():
+            store.publish_release(layout, ID, built)
+    with pytest.raises(DavitError, match="never overwritten"):
+        store.publish_release(layout, ID, layout.releases / ".building")
+    assert (layout.release(ID) / store.RECORD).is_file()
+
+
+def test_a_lock_is_exclusive_and_goes_with_the_block(layout: AppLayout) -> None:
+    with store.locked(layout.lock), pytest.raises(DavitError, match="is locked"), store.locked(layout.lock):
+        pytest.fail("two processes had the lock")
+    with store.locked(layout.lock):
+        assert layout.lock.stat().st_mode & 0o777 == 0o600
+
+
+HOLD = """
+import fcntl, sys
+stream = open(sys.argv[1], "w")
+fcntl.flock(stream, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_killed_process_leaves_no_lock(layout: AppLayout) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(layout.lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(DavitError, match="Another deploy or rollback"), store.locked(layout.lock):
+            pytest.fail("the lock of another process was ignored")
+        holder.kill()
+        holder.wait()
+    with store.locked(layout.lock):
+        pass
+
+
+def test_json_is_written_in_a_stable_order(tmp_path: Path) -> None:
+    store.write_json(tmp_path / "x", {"b": 1, "a": 2})
+    assert (tmp_path / "x").read_text() == json.dumps({"a": 2, "b": 1}, indent=2) + "\n"
