@@ -131,7 +131,6 @@ def test_no_secret_stays_on_the_host_or_in_the_output(host: Host) -> None:
     printed = result.stdout + result.stderr
     assert "canary-5f3a" not in printed
     assert password not in printed
-    assert "-1" in host.shell("ls -A /root/.docker /home/ubuntu/.docker 2>/dev/null | wc -l; echo -1")
     host.shell("test ! -e /root/.docker/config.json && test ! -e /home/ubuntu/.docker/config.json")
     assert host.shell("find /run/davit/registry -mindepth 1").strip() == ""
     # The needle goes by a file and in two parts, so that this search does not find itself.
