@@ -53,6 +53,8 @@ def test_a_listener_is_seen_with_its_process(family: socket.AddressFamily, addre
         server.listen()
         assert port in ports.listening()
         assert ports.owners([port])[port].endswith(f", pid {os.getpid()}")
+        with socket.create_connection((address, port)) as client:
+            assert client.getsockname()[1] not in ports.listening(), "a connection is no listener"
     assert port not in ports.listening()
     assert ports.owners([port]) == {}
 
