@@ -57,14 +57,16 @@ def read_source(path: Path) -> Source:
     """Parse a Compose file. Raises DavitError with the line when it is no YAML mapping."""
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DavitError(f"The Compose file {path} cannot be read: {error.strerror}.") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DavitError(f"The Compose file {path} cannot be read: {error}.") from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         model = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DavitError(f"{path}:{line}: this is not YAML: {error.problem}.") from error
+    except yaml.YAMLError as error:
+        raise DavitError(f"{path}: this is not YAML: {error}.") from error
     if node is None or not isinstance(model, Mapping) or not isinstance(model.get("services"), Mapping):
         raise DavitError(f"{path}:1: this is not a Compose file: it has no 'services'.")
     return Source(path, node, model)

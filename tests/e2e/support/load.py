@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
@@ -41,6 +42,10 @@ class Load:
     def _ask(self) -> None:
         connection = http.client.HTTPConnection(self._address, timeout=10)
         end = time.monotonic() + self._limit
+        with contextlib.closing(connection):
+            self._ask_until(end, connection)
+
+    def _ask_until(self, end: float, connection: http.client.HTTPConnection) -> None:
         # Paced, since two cores are shared with what is measured.
         while time.monotonic() < end and not self._stop.wait(0.02):
             try:
