@@ -61,7 +61,7 @@ def test_site_without_a_version_keeps_what_is_live(host: Host) -> None:
         ({"compose_release_version": "no-such-tag"}, ["no-such-tag", "Nothing was touched"]),
         ({"compose_release_version": "v1", "registry_login_password": "wrong"}, ["refused the user 'davit'"]),
         ({"compose_release_version": "bad-exits"}, ["exited with code", "api |"]),
-        ({"compose_release_version": "bad-never-ready"}, ["given up after 8 s", "api |"]),
+        ({"compose_release_version": "bad-never-ready"}, ["given up after", "api |"]),
         ({"compose_release_version": "bad-answers-500"}, ["status 500", "api |"]),
         ({"compose_release_version": "bad-search-500"}, ["a search finds something: status 500", "api |"]),
         ({"compose_release_version": "bad-impostor"}, ['version is "v0-impostor"', "api |"]),
