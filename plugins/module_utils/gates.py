@@ -260,9 +260,11 @@ def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
 
 def cause(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str:
     """One sentence for a failed gate, about the subject that decided it."""
+    ready = all(t.in_a_row >= 1 for t in tallies if t.readiness)
     ranked = [
         [t for t in tallies if t.hopeless],
-        [t for t in tallies if not t.readiness and t.wrong_in_a_row >= gate.failures],
+        [t for t in tallies if ready and not t.readiness and t.wrong_in_a_row >= gate.failures],
+        [t for t in tallies if t.readiness and t.in_a_row == 0],
         [t for t in tallies if t.in_a_row == 0],
         [t for t in tallies if t.in_a_row < gate.successes],
     ]

@@ -58,7 +58,7 @@ def read_source(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DavitError(f"The Compose file {path} cannot be read: {error}.") from error
+        raise DavitError(f"The Compose file {path} cannot be read: {getattr(error, 'strerror', error)}.") from error
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         model = yaml.safe_load(text)
