@@ -3,6 +3,7 @@
 set -eu
 PATH=$PATH:/usr/sbin:/sbin
 log=/var/log/dockerd.log
+started=
 
 say() { printf '%s\n' "davit: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -10,8 +11,12 @@ die() { say "$*"; exit 1; }
 if [ "$(id -u)" -eq 0 ]; then
     as_root() { "$@"; }
 elif command -v sudo >/dev/null; then
-    # Without a terminal nobody can type a password.
-    if [ -t 0 ]; then as_root() { sudo "$@"; }; else as_root() { sudo -n "$@"; }; fi
+    as_root() {
+        # Without a terminal nobody can type a password.
+        [ -t 0 ] || sudo -n true 2>/dev/null ||
+            die "sudo wants a password and there is no terminal to type it on: please run lab/engine.sh in a terminal, or as root."
+        sudo "$@"
+    }
 else
     as_root() { die "neither root nor sudo: please have Docker installed, started and opened to $(id -un), then run this again."; }
 fi
@@ -31,6 +36,7 @@ builds() {
 # Distributions cut Docker into packages differently: take those of the named ones that this one has.
 install() {
     command -v apt-get >/dev/null || die "Docker is missing and this is no Debian or Ubuntu: please install $*, then run this again."
+    as_root true
     as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >&2 || say "apt-get update failed; going on with the lists at hand"
     wanted=
     for package in "$@"; do
@@ -39,12 +45,17 @@ install() {
     [ -n "$wanted" ] || die "apt knows none of $*: please install Docker, then run this again."
     say "installing$wanted"
     # shellcheck disable=SC2086  # a list of words
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-        install --yes --no-install-recommends $wanted >&2 || die "apt-get could not install$wanted: its message is above."
+    output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+        install --yes --no-install-recommends $wanted 2>&1) ||
+        { printf '%s\n' "$output" >&2; die "apt-get could not install$wanted: its message is above."; }
 }
 
-# Whether the process that a pid file names is the program it should be.
-lives() { [ -r "$1" ] && [ "$(cat "/proc/$(cat "$1")/comm" 2>/dev/null)" = "$2" ]; }
+# Whether the process that a pid file names is the program it should be, and more than a zombie: where PID 1 reaps
+# none, a killed containerd stays one, and dockerd takes it for alive.
+lives() {
+    [ -r "$1" ] && [ "$(cat "/proc/$(cat "$1")/comm" 2>/dev/null)" = "$2" ] &&
+        ! grep -q '^State:.*zombie' "/proc/$(cat "$1")/status"
+}
 
 # Where PID 1 is not systemd nobody starts the engine, and nobody cleans up after one that was killed.
 start_by_hand() {
@@ -53,9 +64,11 @@ start_by_hand() {
         if ! lives /var/run/docker/containerd/containerd.pid containerd; then
             as_root rm -f /var/run/docker/containerd/containerd.pid /var/run/docker/containerd/containerd.sock
         fi
-        if ! pgrep -x containerd >/dev/null; then as_root rm -f /run/containerd/containerd.sock; fi
+        if ! pgrep -x -r D,R,S containerd >/dev/null; then as_root rm -f /run/containerd/containerd.sock; fi
         say "starting dockerd; its log is $log"
-        as_root setsid sh -c "exec dockerd >$log 2>&1 </dev/null" &
+        # Nothing of ours stays open in it, or whoever reads our output would wait for it to end.
+        as_root setsid sh -c "exec dockerd >$log 2>&1" </dev/null >/dev/null 2>&1 &
+        started=$!
     fi
 }
 
@@ -78,10 +91,12 @@ if ! answers; then
         else
             start_by_hand
         fi
-        tries=0
+        deadline=$(($(date +%s) + 60))
         until { allow_me && answers; }; do
-            tries=$((tries + 1))
-            if [ "$tries" -gt 300 ]; then
+            if [ -n "$started" ] && ! kill -0 "$started" 2>/dev/null; then
+                as_root tail -n 20 "$log" >&2
+                die "dockerd ended at once: the end of its log is above."
+            elif [ "$(date +%s)" -gt "$deadline" ]; then
                 as_root tail -n 20 "$log" >&2 || true
                 die "the Docker engine did not answer within 60 s: the end of its log is above."
             fi
