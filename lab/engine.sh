@@ -67,7 +67,7 @@ start_by_hand() {
         if ! pgrep -x -r D,R,S containerd >/dev/null; then as_root rm -f /run/containerd/containerd.sock; fi
         say "starting dockerd; its log is $log"
         # Nothing of ours stays open in it, or whoever reads our output would wait for it to end.
-        as_root setsid sh -c "exec dockerd >$log 2>&1" </dev/null >/dev/null 2>&1 &
+        (as_root setsid sh -c "exec dockerd >$log 2>&1") </dev/null >/dev/null 2>&1 &
         started=$!
     fi
 }
