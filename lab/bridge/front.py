@@ -29,6 +29,15 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
+def _watch(writer: asyncio.StreamWriter) -> None:
+    """Notice within half a minute that the other side is gone without a word, as a killed host is."""
+    with contextlib.suppress(OSError):
+        connection = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in ((socket.TCP_KEEPIDLE, 15), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3)):
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy one direction to its end and pass the end on, leaving the other direction open.
 
@@ -104,6 +113,8 @@ class Front:
         except (OSError, TimeoutError):
             _reset(writer)
             return
+        _watch(writer)
+        _watch(far_writer)
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(_carry(reader, far_writer))

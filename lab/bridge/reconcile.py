@@ -214,5 +214,11 @@ class Bridge:
 
 
 def _own(addresses: ipaddress.IPv4Network) -> None:
-    """Let this network namespace answer for a whole range of addresses."""
-    subprocess.run(["ip", "route", "replace", "local", str(addresses), "dev", "lo"], check=True)
+    """Let this network namespace answer for a whole range of addresses, and reach hosts on their networks alone.
+
+    Before a VPC's network is attached, a connection to a host would take the default route, around the network, and
+    hang when the network comes. Two halves of everything are more specific than that route, which Docker may set anew.
+    """
+    wanted = [["local", str(addresses), "dev", "lo"], ["unreachable", "0.0.0.0/1"], ["unreachable", "128.0.0.0/1"]]
+    for route in wanted:
+        subprocess.run(["ip", "route", "replace", *route], check=True)
