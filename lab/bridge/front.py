@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import socket
 import struct
@@ -19,6 +20,8 @@ from lab.bridge.model import Route
 
 CHUNK = 256 * 1024
 CONNECT_SECONDS = 10.0
+PUBLIC_NETWORK = ipaddress.IPv4Network("198.18.0.0/15")
+"""The Docker network davit-lab-public, on which the laptop is."""
 Endpoint = tuple[str, int]
 
 
@@ -27,6 +30,18 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+def _attached(address: str) -> bool:
+    """Whether the front is on the network of a host.
+
+    Before the network of a new VPC is attached, a connection would leave by the default route from the public side,
+    and hang once the network is there.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Connecting a datagram socket sends nothing; it shows which address packets would leave from.
+        probe.connect((address, 9))
+        return ipaddress.ip_address(probe.getsockname()[0]) not in PUBLIC_NETWORK
 
 
 def _watch(writer: asyncio.StreamWriter) -> None:
@@ -104,7 +119,7 @@ class Front:
     async def _serve(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, decided by the rules of this moment."""
         route = self._routes.get(address)
-        if route is None or not route.allows(port, self._peer):
+        if route is None or not route.allows(port, self._peer) or not _attached(route.private_ip):
             _reset(writer)
             return
         try:

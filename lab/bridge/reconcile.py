@@ -162,6 +162,7 @@ class Bridge:
         self._front = front
         self._lock = threading.Lock()
         self._keepers: dict[str, Keeper] = {}
+        self._ranges: set[str] = set()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Bridge:
@@ -199,6 +200,10 @@ class Bridge:
                     keeper = Keeper(self._containers, self._cloud, host, self.follow)
                     self._keepers[host.instance_id] = keeper
                     keeper.start()
+            ranges = self._cloud.vpc_ranges()
+            if self._ranges - ranges:
+                threading.Thread(target=self._containers.remove_networks, args=(ranges,), daemon=True).start()
+            self._ranges = ranges
 
     def _watch(self) -> None:
         for instance_id in self._containers.happenings():
@@ -214,11 +219,5 @@ class Bridge:
 
 
 def _own(addresses: ipaddress.IPv4Network) -> None:
-    """Let this network namespace answer for a whole range of addresses, and reach hosts on their networks alone.
-
-    Before a VPC's network is attached, a connection to a host would take the default route, around the network, and
-    hang when the network comes. Two halves of everything are more specific than that route, which Docker may set anew.
-    """
-    wanted = [["local", str(addresses), "dev", "lo"], ["unreachable", "0.0.0.0/1"], ["unreachable", "128.0.0.0/1"]]
-    for route in wanted:
-        subprocess.run(["ip", "route", "replace", *route], check=True)
+    """Let this network namespace answer for a whole range of addresses."""
+    subprocess.run(["ip", "route", "replace", "local", str(addresses), "dev", "lo"], check=True)
