@@ -18,6 +18,7 @@ from lab.bridge.containers import REBOOTED, Containers, Settings
 from lab.bridge.model import Host, Route, State, conflicts, routes
 
 APPLY_SECONDS = 10.0
+STOP_SECONDS = 3.0
 
 
 class Cloud(Protocol):
@@ -117,16 +118,18 @@ class FrontProcess:
         self._sent = self._applied = 0
         self._last: list[Route] | None = None
         self._stopping = False
-        threading.Thread(target=self._listen, daemon=True, name="front").start()
+        self._listener = threading.Thread(target=self._listen, daemon=True, name="front")
+        self._listener.start()
 
     def _listen(self) -> None:
-        for line in cast("IO[str]", self._process.stdout):
-            answer = json.loads(line)
-            for problem in answer["problems"]:
-                _log(f"cannot listen on {problem}")
-            with self._condition:
-                self._applied = int(answer["applied"])
-                self._condition.notify_all()
+        with cast("IO[str]", self._process.stdout) as answers:
+            for line in answers:
+                answer = json.loads(line)
+                for problem in answer["problems"]:
+                    _log(f"cannot listen on {problem}")
+                with self._condition:
+                    self._applied = int(answer["applied"])
+                    self._condition.notify_all()
         if not self._stopping:
             _log("the front has ended; the lab cannot go on without it")
             os._exit(1)
@@ -147,10 +150,14 @@ class FrontProcess:
                 _log(f"the front did not take its table within {APPLY_SECONDS:.0f} s")
 
     def stop(self) -> None:
-        """End it and all connections."""
+        """End it and all connections: it ends with its input."""
         self._stopping = True
-        self._process.terminate()
-        self._process.wait()
+        cast("IO[str]", self._process.stdin).close()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._listener.join(STOP_SECONDS)
 
 
 class Bridge:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +13,7 @@ from docker.errors import APIError
 
 from lab.bridge.containers import Containers, Settings, fixture_addresses
 from lab.bridge.model import Host, Route, Rule, State, conflicts, routes
-from lab.bridge.reconcile import Keeper
+from lab.bridge.reconcile import STOP_SECONDS, FrontProcess, Keeper
 
 WORLD = Rule(443, 443, "0.0.0.0/0")
 
@@ -256,3 +258,16 @@ def test_systemd_is_told_of_legacy_cgroups_only_where_they_are(cgroups: str, wor
     engine = Engine(cgroups)
     Containers(Settings(), engine).create(host())
     assert len(engine.created["command"]) == words
+
+
+def test_the_front_takes_a_table_and_ends_when_told() -> None:
+    front = FrontProcess("203.0.113.10")
+    front.apply([])
+    front.apply([Route("127.99.0.9", "127.99.1.9", (Rule(8765, 8765, "0.0.0.0/0"),))])
+    with socket.create_connection(("127.99.0.9", 8765), 5):
+        pass
+    before = time.monotonic()
+    front.stop()
+    assert time.monotonic() - before < STOP_SECONDS
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.99.0.9", 8765), 5)
