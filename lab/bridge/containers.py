@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import ipaddress
+import re
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ REBOOTED = frozenset({129, 133})
 # Everything a host's systemd and its own Docker engine need, except what is the machine's: its clock, its
 # modules and its resource limits. Lab hosts share the kernel.
 _DROPPED = ["SYS_RESOURCE", "SYS_TIME", "SYS_MODULE"]
+_LACKING = re.compile(r"invalid CapDrop: .*\bCAP_(\w+)")
 _LEGACY_CGROUPS = ["systemd.unified_cgroup_hierarchy=0", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
 
 
@@ -149,17 +151,27 @@ class Containers:
         )
         # The engine's word for --security-opt systempaths=unconfined.
         settings["MaskedPaths"], settings["ReadonlyPaths"] = [], []
-        api.create_container(
-            self._settings.image,
-            ["/sbin/init", *(_LEGACY_CGROUPS if self._legacy else [])],
-            name=self.name(host.instance_id),
-            hostname="ip-" + host.private_ip.replace(".", "-"),
-            labels={LABEL: "true", ROLE: "instance", "davit.lab.instance": host.instance_id},
-            host_config=settings,
-            networking_config=api.create_networking_config(
+        arguments = {
+            "image": self._settings.image,
+            "command": ["/sbin/init", *(_LEGACY_CGROUPS if self._legacy else [])],
+            "name": self.name(host.instance_id),
+            "hostname": "ip-" + host.private_ip.replace(".", "-"),
+            "labels": {LABEL: "true", ROLE: "instance", "davit.lab.instance": host.instance_id},
+            "host_config": settings,
+            "networking_config": api.create_networking_config(
                 {network: EndpointConfig(api.api_version, ipv4_address=host.private_ip)}
             ),
-        )
+        }
+        while True:
+            try:
+                api.create_container(**arguments)
+                return
+            except APIError as error:
+                # A machine may lack one of these itself. Old engines must be told to drop it then, new ones must not.
+                lacking = _LACKING.search(str(error.explanation))
+                if lacking is None or lacking[1] not in settings["CapDrop"]:
+                    raise
+                settings["CapDrop"] = [name for name in settings["CapDrop"] if name != lacking[1]]
 
     def _seed(self, host: Host) -> dict[str, bytes]:
         """What the image's first boot takes up: the key pair's public half, and the lab's authority."""

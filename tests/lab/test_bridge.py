@@ -215,7 +215,8 @@ class Engine:
 
     api_version = "1.41"
 
-    def __init__(self, cgroups: str) -> None:
+    def __init__(self, cgroups: str, lacks: tuple[str, ...] = ()) -> None:
+        self.lacks = lacks
         self.api = self.networks = self.containers = self
         self.name = "network"
         self.attrs: dict[str, Any] = {"Containers": {"fixture": {}}}
@@ -231,13 +232,17 @@ class Engine:
         return self
 
     def create_host_config(self, **settings: Any) -> dict[str, Any]:
-        return settings
+        return {**settings, "CapDrop": settings.pop("cap_drop")}
 
     def create_networking_config(self, endpoints: dict[str, Any]) -> dict[str, Any]:
         return endpoints
 
-    def create_container(self, image: str, command: list[str], **settings: Any) -> None:
-        self.created = {"image": image, "command": command, **settings}
+    def create_container(self, **settings: Any) -> None:
+        for name in settings["host_config"]["CapDrop"]:
+            if name in self.lacks:
+                reason = f'invalid CapDrop: capability not supported by your kernel: "CAP_{name}"'
+                raise APIError("refused", explanation=reason)
+        self.created = settings
 
     def __getattr__(self, name: str) -> Any:
         return lambda *_, **__: None
@@ -247,10 +252,16 @@ def test_a_host_gets_neither_the_clock_nor_the_modules_nor_the_limits_of_the_mac
     engine = Engine("2")
     Containers(Settings(), engine).create(host())
     settings = engine.created["host_config"]
-    assert set(settings["cap_drop"]) == {"SYS_RESOURCE", "SYS_TIME", "SYS_MODULE"}
+    assert set(settings["CapDrop"]) == {"SYS_RESOURCE", "SYS_TIME", "SYS_MODULE"}
     assert "privileged" not in settings
     assert settings["extra_hosts"] == {"ghcr.io": "10.42.0.2", "mirror.davit.lab": "10.42.0.3"}
     assert next(iter(engine.created["networking_config"].values()))["IPAMConfig"]["IPv4Address"] == "10.42.1.10"
+
+
+def test_what_the_machine_lacks_itself_is_not_dropped_where_the_engine_refuses_that() -> None:
+    engine = Engine("2", lacks=("SYS_RESOURCE",))
+    Containers(Settings(), engine).create(host())
+    assert set(engine.created["host_config"]["CapDrop"]) == {"SYS_TIME", "SYS_MODULE"}
 
 
 @pytest.mark.parametrize(("cgroups", "words"), [("1", 3), ("2", 1)])
