@@ -33,20 +33,20 @@ def read_routes(layout: AppLayout) -> dict[str, dict[str, Any]]:
     be replaced.
     """
     texts = {
-        path.stem: path.read_text(errors="replace")
+        path.name: path.read_text(errors="replace")
         for path in sorted(layout.routes.glob("*"))
         if path.suffix in (".yml", ".yaml", ".toml") and path != layout.route
     }
     broken = routes.broken_routes(texts)
     if broken:
-        named = "; ".join(f"{layout.routes}/{name}.yml: {why}" for name, why in broken.items())
+        named = "; ".join(f"{layout.routes}/{name}: {why}" for name, why in broken.items())
         raise DavitError(
             f"A route file of the edge is broken: {named}. At its next start the edge would serve no"
             " app at all, so nothing is switched. Deploy that app again, or delete the file if the"
             " app is gone.",
             broken_routes=broken,
         )
-    return {name: json.loads(text) for name, text in texts.items()}
+    return {Path(name).stem: json.loads(text) for name, text in texts.items()}
 
 
 def read_route(layout: AppLayout) -> dict[str, Any] | None:

@@ -185,7 +185,14 @@ def test_a_broken_file_of_another_app_stops_a_switch(layout: AppLayout) -> None:
     (layout.routes / "wiki.yml").write_text('{"http": ')
     with pytest.raises(DavitError, match=r"wiki\.yml: it is not JSON") as error:
         edge.read_routes(layout)
-    assert set(error.value.facts["broken_routes"]) == {"wiki"}
+    assert set(error.value.facts["broken_routes"]) == {"wiki.yml"}
+
+
+def test_a_broken_file_does_not_hide_behind_a_good_one_of_the_same_stem(layout: AppLayout) -> None:
+    (layout.routes / "wiki.yaml").write_text("{")
+    (layout.routes / "wiki.yml").write_text('{"http": {}}')
+    with pytest.raises(DavitError, match=r"wiki\.yaml"):
+        edge.read_routes(layout)
 
 
 @pytest.mark.parametrize(
