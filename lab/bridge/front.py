@@ -14,7 +14,8 @@ import json
 import socket
 import struct
 import sys
-from typing import Any, cast
+from functools import partial
+from typing import Any
 
 from lab.bridge.model import Route
 
@@ -65,6 +66,13 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.write_eof()
 
 
+async def _settle() -> None:
+    """Let what the loop has in hand come to its end: an accepted connection takes a few turns to appear, and a
+    closed one to go, and asyncio has nothing that could be awaited for either."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
 class Front:
     """The listeners and connections of all public addresses, for one peer: the laptop."""
 
@@ -99,22 +107,26 @@ class Front:
     async def _listen(self, endpoint: Endpoint) -> asyncio.Server:
         address, port = endpoint
 
-        async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = cast("asyncio.Task[None]", asyncio.current_task())
+        # A plain function, so that a connection is known, and will be closed, before its task has had a turn.
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.get_running_loop().create_task(self._serve(address, port, reader, writer))
             self._connections[task] = address
-            try:
-                await self._serve(address, port, reader, writer)
-            finally:
-                del self._connections[task]
+            task.add_done_callback(partial(self._ended, writer))
 
         return await asyncio.start_server(accept, address, port, backlog=4096, limit=CHUNK)
+
+    def _ended(self, writer: asyncio.StreamWriter, task: asyncio.Task[None]) -> None:
+        del self._connections[task]
+        writer.close()
 
     async def close(self) -> None:
         """Stop listening and end every connection."""
         await self.apply([])
+        await _settle()
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        await _settle()
 
     async def _serve(self, address: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, decided by the rules of this moment."""
