@@ -38,9 +38,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     fleet = Fleet.declare("e2e-deploy", tmp_path_factory.mktemp("inventory"), OVERRIDES)
     if fleet.rest():
         fleet.destroy()
-    for playbook in ("provision", "configure"):
-        result = fleet.run(playbook)
-        assert result.rc == 0, str(result)
-    yield Host(fleet, next(iter(fleet.addresses().values())))
+    made = fleet.run("provision")
+    assert made.rc == 0, str(made)
+    checked = fleet.run("site", "--check", "--diff")
+    configured = fleet.run("configure")
+    assert configured.rc == 0, str(configured)
+    yield Host(fleet, next(iter(fleet.addresses().values())), checked)
     result = fleet.destroy()
     assert (result.rc, fleet.rest()) == (0, {}), str(result)

@@ -23,6 +23,11 @@ def first(host: Host) -> str:
     return host.live()
 
 
+def test_a_check_of_a_host_without_docker_is_green_and_says_what_would_come(host: Host) -> None:
+    assert host.bare_check.rc == 0, str(host.bare_check)
+    assert "v1 would be deployed" in host.bare_check.output, str(host.bare_check)
+
+
 def test_the_first_release_answers_searches_at_the_elastic_ip(host: Host, first: str) -> None:
     answer = host.ask("/search?q=date%20night&limit=3")
     assert (answer.status, answer.release) == (200, first)

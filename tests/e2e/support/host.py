@@ -26,10 +26,11 @@ class Answer:
 
 @dataclass(frozen=True)
 class Host:
-    """The only host of a fleet."""
+    """The only host of a fleet, and what a check of site.yml said of it while it was bare."""
 
     fleet: Fleet
     address: str
+    bare_check: Result
 
     def ask(self, path: str, host: str | None = None, method: str = "GET", body: str | None = None) -> Answer:
         """Ask through the edge at the Elastic IP."""
