@@ -22,8 +22,9 @@ def load(layout: AppLayout, release_id: str) -> Release:
     return Release.from_json(store.read_record(layout, release_id))
 
 
-def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *, jobs: bool) -> None:
-    """Bring up ``wanted`` beside whatever runs. ``jobs`` is False in a rollback, which runs none.
+def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *, forward: bool) -> None:
+    """Bring up ``wanted`` beside whatever runs. Only a deploy goes ``forward``: a rollback runs no job, and
+    leaves the services that own data as they are now, since data does not go back with a release.
 
     The containers start without a restart policy: a candidate that dies has to stay dead to be
     seen, and a reboot must not start it.
@@ -31,14 +32,14 @@ def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *,
     directory = layout.release(wanted.id)
     _ensure_volumes(layout, wanted, engine)
     if wanted.stateful:
-        start_stateful(layout, wanted, engine, timeout)
+        start_stateful(layout, wanted, engine, timeout, update=forward)
     file = directory / store.RUNNING
     engine.compose(file, "create", "--pull", "never", "--no-build", timeout=timeout)
     created = [c.id for c in engine.containers(wanted.project)]
     engine.restart_policy(created, "no")
     if wanted.stateful:
         engine.connect(layout.stateful_network, created)
-    if jobs:
+    if forward:
         for job in wanted.jobs:
             _run_job(layout, wanted, job, engine, timeout)
     engine.compose(file, "start", timeout=timeout)
@@ -51,14 +52,14 @@ def _ensure_volumes(layout: AppLayout, wanted: Release, engine: Engine) -> None:
         engine.ensure_volume(name, settings, {"davit.app": layout.app})
 
 
-def start_stateful(layout: AppLayout, wanted: Release, engine: Engine, timeout: float) -> None:
-    """Have the stateful services run, and only recreate one whose definition changed.
+def start_stateful(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *, update: bool) -> None:
+    """Have the stateful services run; with ``update``, as this release defines them.
 
-    That it may change was decided before, in fetch. Waits until they are healthy.
+    That a definition may change was decided before, in fetch. Waits until they are healthy.
     """
     engine.ensure_network(layout.stateful_network, {"davit.app": layout.app})
     text = (layout.release(wanted.id) / store.STATEFUL).read_bytes()
-    if not layout.stateful_file.exists() or layout.stateful_file.read_bytes() != text:
+    if not layout.stateful_file.exists() or (update and layout.stateful_file.read_bytes() != text):
         store.write(layout.stateful_file, text)
     engine.compose(
         layout.stateful_file,

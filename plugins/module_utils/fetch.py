@@ -87,6 +87,7 @@ def fetch(layout: AppLayout, stage_dir: Path, options: FetchOptions, engine: Eng
             engine.pull(image, options.pull_timeout)
     with store.locked(layout.host_lock):
         release = _describe(layout, state, staged, pinned, options, environment_names)
+        _sweep(layout)
         _build(layout, stage_dir, release, pinned, engine)
     store.remove_tree(stage_dir)
     return release
@@ -181,11 +182,16 @@ def taken_ports(layout: AppLayout) -> set[int]:
     return taken
 
 
+def _sweep(layout: AppLayout) -> None:
+    """Remove the half-built releases of runs that ended in between: nobody else builds under the lock."""
+    for left in layout.releases.glob(".*"):
+        store.remove_tree(left)
+
+
 def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned, engine: Engine) -> None:
     store.make_private(layout.releases)
     home = str(layout.release(release.id))
     building = layout.releases / f".{release.id}"
-    store.remove_tree(building)
     building.mkdir(mode=0o700)
     for part in (pinned.release, pinned.jobs):
         _copy(part, stage_dir, building)

@@ -48,5 +48,7 @@ def run_module(
         result = work(module)
     except DavitError as error:
         module.fail_json(msg=str(error), **error.facts)
+    except OSError as error:
+        module.fail_json(msg=f"The host refused a file or a socket: {error}. Is its disk full or read-only?")
     else:
         module.exit_json(**result)

@@ -124,13 +124,13 @@ def rollback_target(state: HostState, wanted: str | None) -> str:
     return wanted
 
 
-def to_remove(state: HostState, keep: int, busy: Collection[str] = ()) -> tuple[str, ...]:
+def to_remove(state: HostState, keep: int) -> tuple[str, ...]:
     """Releases that retention lets go, oldest first.
 
-    ``keep`` good releases stay beside the live one. Live, last good and ``busy`` ones always stay;
+    ``keep`` good releases stay beside the live one. Live and last good always stay;
     of the failed ones the newest stays for a look at its verdict.
     """
-    never = {state.live, state.last_good, *busy}
+    never = {state.live, state.last_good}
     targets = rollback_targets(state)[: max(keep, 1)]
     others = [r for r in state.kept if r not in never and r not in targets]
     failed = sorted(set(others) - good_releases(state), key=sequence_of, reverse=True)[:1]

@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import candidate, edge, gates, plan, routes, store
@@ -36,9 +37,9 @@ def switch(layout: AppLayout, wanted: Release, engine: Engine, patience: Patienc
 
     Returns the release that was live before. When the edge does not follow, the old route is put
     back and proved in turn before DavitError is raised. A release becomes fit for a reboot only
-    after the switch.
+    after the switch. That the other apps' routes are whole is for whoever goes *forward* to check: a
+    return must not wait for somebody else's file.
     """
-    edge.read_routes(layout)
     before = edge.read_route(layout)
     previous = store.pointed(layout.live)
     document = routes.edge_document(layout.app, wanted.id, wanted.endpoints, tls=wanted.tls, resolver=wanted.resolver)
@@ -101,8 +102,8 @@ def finish(
 ) -> Finished:
     """Make ``wanted`` the last good release, stop the old one and let go of what is too old.
 
-    The history line is written first: from there on everything is clean-up, whose failure is a
-    warning and never a failed deploy.
+    Last good moves first, since a failed deploy after this one returns to it. After the history line
+    everything is clean-up, whose failure is a warning and never a failed deploy.
     """
     store.point(layout.last_good, layout.release(wanted.id))
     note(layout, str(line["action"]), wanted, previous, plan.SUCCEEDED, **line["more"])
@@ -110,18 +111,18 @@ def finish(
     if previous is not None:
         old = candidate.load(layout, previous)
         candidate.drain(patience.drain)
-        _attempt(warnings, lambda: candidate.stop(layout, old, engine, patience.stop_timeout))
+        _attempt(warnings, partial(candidate.stop, layout, old, engine, patience.stop_timeout))
     state = store.read_state(layout)
     removed = plan.to_remove(state, keep)
     for name in removed:
-        _attempt(warnings, lambda name=name: forget(layout, name, engine))
+        _attempt(warnings, partial(forget, layout, name, engine))
     return Finished(removed, plan.rollback_targets(store.read_state(layout)), tuple(warnings))
 
 
-def _attempt(warnings: list[str], step: Any) -> None:
+def _attempt(warnings: list[str], step: Callable[[], None]) -> None:
     try:
         step()
-    except DavitError as error:
+    except (DavitError, OSError) as error:
         warnings.append(str(error))
 
 
@@ -140,25 +141,27 @@ def turn_away(
 ) -> dict[str, Any]:
     """Undo a deploy that failed, from whatever point it had reached.
 
-    When the edge serves the candidate already, traffic goes back first, to a release that still
-    runs. Then the candidate's last words are kept, its containers removed and the history told.
+    When the edge serves the candidate already, traffic goes back first, to the last good release,
+    which still runs. The history is told before the candidate is removed, so that the record is true
+    also when the removal does not work. Raises DavitError for a release that finished well: it is
+    the last good one, and there is nothing to undo.
     """
-    previous = store.pointed(layout.live)
+    last_good = store.pointed(layout.last_good)
+    if last_good == failed.id:
+        raise DavitError(
+            f"Release {failed.id} finished well and is the last good one, so it stays."
+            " To leave it, run playbooks/rollback.yml."
+        )
     switched = serving(layout) == failed.id
+    previous = last_good if switched else store.pointed(layout.live)
     if switched:
-        previous = _back_to(layout, failed)
         _return_traffic(layout, previous, engine, patience)
     logs = candidate.last_words(failed.project, engine)
-    candidate.remove(layout, failed, engine)
     result = plan.ROLLED_BACK if switched else plan.FAILED
     note(layout, plan.DEPLOY, failed, previous, result, cause=cause, **more)
-    return {"live": previous, "logs": logs, "result": result}
-
-
-def _back_to(layout: AppLayout, failed: Release) -> str | None:
-    """The release that was live before ``failed``: last good, which only finish moves."""
-    last_good = store.pointed(layout.last_good)
-    return last_good if last_good != failed.id else None
+    warnings: list[str] = []
+    _attempt(warnings, partial(candidate.remove, layout, failed, engine))
+    return {"live": previous, "logs": logs, "result": result, "warnings": warnings}
 
 
 def _return_traffic(layout: AppLayout, previous: str | None, engine: Engine, patience: Patience) -> None:
@@ -169,7 +172,7 @@ def _return_traffic(layout: AppLayout, previous: str | None, engine: Engine, pat
     old = candidate.load(layout, previous)
     running = engine.containers(old.project)
     if not running or any(c.status != "running" for c in running):
-        candidate.start(layout, old, engine, patience.start_timeout, jobs=False)
+        candidate.start(layout, old, engine, patience.start_timeout, forward=False)
     switch(layout, old, engine, patience)
 
 
@@ -186,19 +189,17 @@ def roll_back(
     if name == state.live and serving(layout) == name:
         return {"changed": False, "release": name, "live": name}
     target = candidate.load(layout, name)
+    edge.read_routes(layout)
     verify(layout, target, engine)
-    candidate.start(layout, target, engine, patience.start_timeout, jobs=False)
-    verdict = candidate.watch(target, engine)
-    if verdict["verdict"] != gates.PASS:
-        logs = candidate.last_words(target.project, engine)
+    try:
+        candidate.start(layout, target, engine, patience.start_timeout, forward=False)
+        verdict = candidate.watch(target, engine)
+        _require_pass(target, verdict, state.live, engine)
+        previous = switch(layout, target, engine, patience)
+    except DavitError as error:
+        note(layout, plan.ROLLBACK, target, state.live, plan.FAILED, **{**more, "cause": str(error)})
         candidate.stop(layout, target, engine, patience.stop_timeout)
-        note(layout, plan.ROLLBACK, target, state.live, plan.FAILED, cause=verdict["cause"], **more)
-        raise DavitError(
-            f"Release {name} did not pass its own gate, so {state.live} stays live: {verdict['cause']}.",
-            verdict=verdict,
-            logs=logs,
-        )
-    previous = switch(layout, target, engine, patience)
+        raise
     line = {"action": plan.ROLLBACK, "more": more}
     done = finish(layout, target, previous, engine, patience, keep, line)
     return {
@@ -210,6 +211,15 @@ def roll_back(
         "can_return_to": list(done.can_return_to),
         "warnings": list(done.warnings),
     }
+
+
+def _require_pass(target: Release, verdict: Mapping[str, Any], live: str | None, engine: Engine) -> None:
+    if verdict["verdict"] != gates.PASS:
+        raise DavitError(
+            f"Release {target.id} did not pass its own gate, so {live} stays live: {verdict['cause']}.",
+            verdict=verdict,
+            logs=candidate.last_words(target.project, engine),
+        )
 
 
 def verify(layout: AppLayout, target: Release, engine: Engine) -> None:

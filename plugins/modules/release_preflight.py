@@ -120,6 +120,11 @@ live:
   returned: success
   type: str
   sample: 20260131-120000-0a1b2c3-12
+stage:
+  description: Directory in which the request is staged.
+  returned: success
+  type: str
+  sample: /run/davit/restaurant-search
 unresolved:
   description: Images whose digest the registry has to be asked for.
   returned: success
@@ -203,7 +208,14 @@ def check(module: AnsibleModule) -> dict[str, Any]:
     request = request_of(module.params)
     if module.check_mode and shutil.which("docker") is None:
         module.warn("Docker is not installed on this host yet, so only the controller's checks were made.")
-        return {"changed": True, "version": request.version, "live": "", "unresolved": [], "up_to_date": False}
+        return {
+            "changed": True,
+            "version": request.version,
+            "live": "",
+            "stage": "",
+            "unresolved": [],
+            "up_to_date": False,
+        }
     if module.check_mode:
         with tempfile.TemporaryDirectory(prefix="davit-") as directory:
             return judge(request, Path(directory) / "stage")
@@ -223,6 +235,7 @@ def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
         "changed": False,
         "version": staged.version,
         "live": live.id if live else "",
+        "stage": str(stage_dir),
         "unresolved": list(staged.unresolved),
         "up_to_date": same,
         "notices": list(staged.split.notices),

@@ -64,7 +64,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     layout = layout_of(module.params)
     wanted = candidate.load(layout, module.params["release"])
     with store.locked(layout.lock):
-        candidate.start(layout, wanted, Engine(), module.params["start_timeout"], jobs=True)
+        candidate.start(layout, wanted, Engine(), module.params["start_timeout"], forward=True)
     return {"changed": True}
 
 

@@ -40,7 +40,7 @@ previous:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, edge, store, switching
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
     APP_ARGUMENTS,
@@ -66,6 +66,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     layout = layout_of(module.params)
     wanted = candidate.load(layout, module.params["release"])
     with store.locked(layout.lock):
+        edge.read_routes(layout)
         previous = switching.switch(layout, wanted, Engine(), patience_of(module.params))
     return {"changed": True, "previous": previous or ""}
 

@@ -120,6 +120,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             failed = candidate.load(layout, parameters["candidate"])
             cause = parameters["cause"] or "unknown"
             undone = switching.turn_away(layout, failed, cause, engine, patience, by=parameters["by"])
+            for warning in undone.pop("warnings"):
+                module.warn(f"Clean-up: {warning}")
             return {"changed": True, **undone, "live": undone["live"] or ""}
         done = switching.roll_back(
             layout,

@@ -78,7 +78,7 @@ def test_only_loopback_publishes_the_release(host: Any) -> None:
     output(host, f"curl --silent --show-error --fail --max-time 5 http://127.0.0.1:{port}/readyz")
 
 
-def test_the_release_comes_back_after_a_reboot(host: Any) -> None:
+def test_the_engine_is_told_to_start_the_release_at_boot(host: Any) -> None:
     policies = [container["HostConfig"]["RestartPolicy"]["Name"] for container in containers(host)]
     assert set(policies) == {"unless-stopped"}
 
