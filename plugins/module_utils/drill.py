@@ -179,9 +179,14 @@ class Marks:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One line of a drill's report. Times in seconds; None when it cannot be said."""
+    """One line of a drill's report. Times in seconds; None when it cannot be said.
+
+    ``reached`` is whether the fault showed at all: in a fleet the first host stops the others.
+    """
 
     kind: str
+    reached: bool
+    unharmed: bool
     caught: bool
     why: str
     expected: str
@@ -212,10 +217,14 @@ def judge(
     expected = must_end_in(kind)
     result = str(line["result"]) if line else "not recorded"
     probe: Mapping[str, Any] = (line or {}).get("probe") or {}
-    wrong = _what_is_wrong(expected, line, marks, before, after)
+    reached = line is not None and (marks.visible is not None or NOT_CAUGHT in str(line.get("cause", "")))
+    harm = _harm(before, after)
+    wrong = harm or _what_is_wrong(expected, line, marks)
     back = marks.returned if kind == DIES else marks.gone
     return Outcome(
         kind=kind,
+        reached=reached,
+        unharmed=not harm,
         caught=not wrong,
         why=wrong or str((line or {}).get("cause", "")),
         expected=expected,
@@ -228,16 +237,18 @@ def judge(
     )
 
 
-def _what_is_wrong(
-    expected: str, line: Mapping[str, Any] | None, marks: Marks, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> str:
+def _harm(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
+    if not changed:
+        return ""
+    key = changed[0]
+    return f"the live release is not as before: {key} was {before.get(key)} and is {after.get(key)}"
+
+
+def _what_is_wrong(expected: str, line: Mapping[str, Any] | None, marks: Marks) -> str:
     if line is None:
         return "the deploy ended before there was a candidate"
     cause = str(line.get("cause", ""))
-    changed = sorted(key for key in {*before, *after} if before.get(key) != after.get(key))
-    if changed:
-        key = changed[0]
-        return f"the live release is not as before: {key} was {before.get(key)} and is {after.get(key)}"
     if NOT_CAUGHT in cause:
         return cause
     if marks.visible is None:

@@ -173,6 +173,8 @@ def test_what_is_not_caught(
     outcome = drill.judge(kind, line, marks, LIVE, after)
     assert not outcome.caught
     assert words in outcome.why
+    assert outcome.unharmed == (after == LIVE)
+    assert outcome.reached == (line is not None and "before the fault" not in words)
 
 
 def test_a_missing_time_is_not_guessed() -> None:
