@@ -63,6 +63,11 @@ molecule: lab-up ## Test each role on a systemd host with Molecule; SCENARIO=nam
 e2e: lab-up ## Run the end-to-end tests in the lab.
 	@pytest tests/e2e $(ARGS)
 
+.PHONY: bench
+bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchmarks.*; BENCH_DEPLOYS=2 and so on make it short.
+	@requirements/venv.sh .cache/venvs/bench requirements/bench.txt
+	@python -m bench
+
 ##@ Make
 .PHONY: setup
 setup: ## Install the pinned tools and collections into the checkout.
