@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from lab.images import build_and_push
 from tests.e2e.support.fleet import Fleet
 from tests.e2e.support.host import Host
+from tests.e2e.support.outcome import LEDGER
 from tests.e2e.support.playbook import ROOT
+from tests.e2e.support.target import Target
 
 IMAGES = ROOT / "tests/e2e/images"
-GOOD = {"tiny": ["v1", "v2", "v3"], "tiny-db": ["v1"]}
+GOOD = {"tiny": ["v1", "v2", "v3", "large"], "tiny-db": ["v1"]}
+TARGETS = {"tiny-db:v1": "db", "tiny:large": "large"}
 BAD = ["exits", "never-ready", "answers-500", "search-500", "impostor"]
-OVERRIDES = {
-    "ec2_instance_count": 1,
-    "ec2_instance_vpc_cidr": "10.79.0.0/16",
-    "ec2_instance_subnets": [{"cidr": "10.79.1.0/24", "zone": "a"}],
-}
+
+
+def one_host(network: str) -> dict[str, Any]:
+    """The variables of a fleet of one host, in a network (`10.79`) that no other fleet has."""
+    return {
+        "ec2_instance_count": 1,
+        "ec2_instance_vpc_cidr": f"{network}.0.0/16",
+        "ec2_instance_subnets": [{"cidr": f"{network}.1.0/24", "zone": "a"}],
+    }
 
 
 def fill_registry() -> None:
     """Good and bad images, in the registry that the hosts know as ghcr.io."""
     for name, tags in GOOD.items():
         for tag in tags:
-            target = "db" if name == "tiny-db" else name
+            target = TARGETS.get(f"{name}:{tag}", "tiny")
             build_and_push(f"ghcr.io/davit-ec2/{name}:{tag}", IMAGES, [f"VERSION={tag}"], target)
     for name in BAD:
         build_and_push(f"ghcr.io/davit-ec2/restaurant-search:bad-{name}", IMAGES, [f"VERSION=bad-{name}"], name)
@@ -35,7 +44,7 @@ def fill_registry() -> None:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A provisioned and configured host without any release, which is gone again at the end."""
     fill_registry()
-    fleet = Fleet.declare("e2e-deploy", tmp_path_factory.mktemp("inventory"), OVERRIDES)
+    fleet = Fleet.declare("e2e-deploy", tmp_path_factory.mktemp("inventory"), one_host("10.79"))
     if fleet.rest():
         fleet.destroy()
     made = fleet.run("provision")
@@ -46,3 +55,30 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     yield Host(fleet, next(iter(fleet.addresses().values())), checked)
     result = fleet.destroy()
     assert (result.rc, fleet.rest()) == (0, {}), str(result)
+
+
+@pytest.fixture(scope="session")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A host for the fault tests, with one good release; DAVIT_KEEP_TARGET=1 leaves it for the next run."""
+    fill_registry()
+    fleet = Fleet.declare("faults", tmp_path_factory.mktemp("inventory"), one_host("10.75"))
+    keep = bool(os.environ.get("DAVIT_KEEP_TARGET"))
+    if fleet.rest() and not keep:
+        fleet.destroy()
+    for playbook in ("provision", "configure"):
+        done = fleet.run(playbook)
+        assert done.rc == 0, str(done)
+    instance = next(iter(fleet.instances().values()))["InstanceId"]
+    made = Target(fleet, next(iter(fleet.addresses().values())), done, f"davit-lab-{instance}")
+    result = made.deploy()
+    assert result.rc == 0, str(result)
+    yield made
+    if not keep:
+        result = fleet.destroy()
+        assert (result.rc, fleet.rest()) == (0, {}), str(result)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What each fault has cost."""
+    for line in LEDGER:
+        terminalreporter.write_line(line)

@@ -7,6 +7,10 @@ GET  /file?path=P                 the text of a file
 GET  /call?url=U                  calls another service and returns its answer
 GET  /sleep?seconds=S             answers late, to have a request in flight
 GET  /data, POST /data            reads the lines of a file in /data, appends the body as a line
+
+It misbehaves only where its environment asks for that:
+DIES_AFTER    ends so many seconds after the first POST: ready for every gate, dead among users
+EATS_MB       takes so much memory before it listens
 """
 
 from __future__ import annotations
@@ -28,6 +32,11 @@ PORT = int(os.environ.get("PORT") or 8080)
 RELEASE = os.environ.get("RELEASE", "dev")
 LINES = Path(os.environ.get("DATA_DIR") or "/data") / "lines.txt"
 DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 2)
+
+DIES_AFTER = os.environ.get("DIES_AFTER") or ""
+EATS_MB = int(os.environ.get("EATS_MB") or 0)
+FIRST_POST = threading.Event()
+"""Users send POSTs; gates and probes do not."""
 
 Answer = tuple[int, object]
 
@@ -70,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         self._counted(b"")
 
     def do_POST(self) -> None:
+        FIRST_POST.set()
         length = int(self.headers.get("Content-Length") or 0)
         self._counted(self.rfile.read(min(length, 100_000)))
 
@@ -153,10 +163,21 @@ def health() -> int:
         return 1
 
 
+def die() -> None:
+    """End without a word, a while after the first user has come."""
+    FIRST_POST.wait()
+    threading.Event().wait(float(DIES_AFTER))
+    os._exit(9)
+
+
 def main() -> int:
     """Serve until SIGTERM, then drain."""
     if sys.argv[1:] == ["--health"]:
         return health()
+    # Written to, since memory that nobody wrote to is not there.
+    eaten = [bytearray(os.urandom(1024) * 1024) for _ in range(EATS_MB)]
+    if DIES_AFTER:
+        threading.Thread(target=die, daemon=True).start()
     server = Server()
     # In a thread: shutdown() waits for the loop that a signal handler would be blocking.
     drain = threading.Thread(target=server.drain)
@@ -164,6 +185,7 @@ def main() -> int:
     server.serve_forever(poll_interval=0.1)
     server.server_close()
     server.wait_idle()
+    del eaten
     return 0
 
 

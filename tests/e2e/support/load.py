@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import threading
 import time
@@ -21,7 +22,14 @@ class Load:
         self.releases: Counter[str | None] = Counter()
         self._address, self._path, self._limit = address, path, limit
         self._stop = threading.Event()
+        self._good: list[float] = []
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
+
+    @property
+    def longest_gap_ms(self) -> float:
+        """The longest time between two good answers, of whichever threads, while the load ran."""
+        moments = sorted(self._good)
+        return 1000 * max((later - earlier for earlier, later in itertools.pairwise(moments)), default=0.0)
 
     @property
     def requests(self) -> int:
@@ -58,5 +66,6 @@ class Load:
                 continue
             if response.status == 200:
                 self.releases[response.getheader("Davit-Release")] += 1
+                self._good.append(time.monotonic())
             else:
                 self.failures.append(f"status {response.status}")

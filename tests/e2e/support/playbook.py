@@ -56,6 +56,14 @@ class Result:
         return f"$ {' '.join(self.command)}\n{self.stdout}\n{self.stderr}\nexit code {self.rc}"
 
 
+def read_stats(text: str) -> dict[str, Stats]:
+    """The recap at the end of a run's output, by host."""
+    return {
+        found["host"]: Stats(*(int(found[name]) for name in ("ok", "changed", "unreachable", "failed")))
+        for found in RECAP.finditer(text)
+    }
+
+
 def run_ansible(*command: str, environment: Mapping[str, str] | None = None) -> Result:
     """Run one Ansible command in the checkout; the environment is added to this process's own."""
     finished = subprocess.run(
@@ -68,11 +76,7 @@ def run_ansible(*command: str, environment: Mapping[str, str] | None = None) -> 
         timeout=TIMEOUT,
         stdin=subprocess.DEVNULL,
     )
-    stats = {
-        found["host"]: Stats(*(int(found[name]) for name in ("ok", "changed", "unreachable", "failed")))
-        for found in RECAP.finditer(finished.stdout)
-    }
-    return Result(list(command), finished.returncode, finished.stdout, finished.stderr, stats)
+    return Result(list(command), finished.returncode, finished.stdout, finished.stderr, read_stats(finished.stdout))
 
 
 def run_playbook(

@@ -1,0 +1,103 @@
+"""Faults of a host, each for as long as its block lasts. All stay inside the host's own container."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from tests.e2e.support.playbook import ROOT
+from tests.e2e.support.target import Target
+from tests.e2e.support.wait import until
+
+PROXY_PORT, PROXY_MARK = 5999, "0x5f"  # as in registry_proxy.py
+LAB_KEYS = ROOT / ".lab/ca/ghcr.io"
+
+
+@contextlib.contextmanager
+def _filtered(target: Target, *rules: str) -> Iterator[None]:
+    """iptables rules in front of all others, gone again at the end of the block."""
+    for rule in rules:
+        target.inside(f"iptables -w {rule.replace('CHAIN', '-I')}")
+    try:
+        yield
+    finally:
+        for rule in rules:
+            target.inside(f"iptables -w {rule.replace('CHAIN', '-D')}")
+
+
+@contextlib.contextmanager
+def ssh_cut(target: Target) -> Iterator[None]:
+    """Every SSH connection breaks, and none can be made."""
+    with _filtered(target, "CHAIN INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset"):
+        yield
+
+
+def _registry(target: Target) -> str:
+    return target.inside("awk '$2 == \"ghcr.io\" { print $1 }' /etc/hosts").strip()
+
+
+@contextlib.contextmanager
+def registry_down(target: Target) -> Iterator[None]:
+    """Nobody listens at the registry's address."""
+    rule = f"CHAIN OUTPUT -d {_registry(target)} -p tcp --dport 443 -j REJECT --reject-with tcp-reset"
+    with _filtered(target, rule):
+        yield
+
+
+@contextlib.contextmanager
+def registry_that(target: Target, fault: str) -> Iterator[None]:
+    """A registry with a fault (see registry_proxy.py) stands in for the real one."""
+    files = {
+        "proxy.py": ROOT / "tests/e2e/support/registry_proxy.py",
+        "tls.crt": LAB_KEYS / "tls.crt",
+        "tls.key": LAB_KEYS / "tls.key",
+    }
+    target.inside("install -d -m 700 /run/davit-test")
+    for name, path in files.items():
+        target.inside(f"cat > /run/davit-test/{name} <<'END-OF-FILE'\n{path.read_text()}\nEND-OF-FILE\n")
+    address = _registry(target)
+    words = f"{address} /run/davit-test/tls.crt /run/davit-test/tls.key {fault}"
+    target.inside(
+        "systemd-run --quiet --collect --unit davit-test-registry --property=RuntimeMaxSec=300"
+        f" python3 /run/davit-test/proxy.py {words}"
+    )
+    try:
+        until(lambda: f":{PROXY_PORT}" in target.inside("ss -Hltn"), 10)
+        rule = (
+            f"-t nat CHAIN OUTPUT -d {address} -p tcp --dport 443 -m mark ! --mark {PROXY_MARK}"
+            f" -j REDIRECT --to-ports {PROXY_PORT}"
+        )
+        with _filtered(target, rule):
+            yield
+    finally:
+        target.inside("systemctl stop davit-test-registry; rm -r /run/davit-test")
+
+
+@contextlib.contextmanager
+def little_space_for_pulls(target: Target, megabytes: int) -> Iterator[None]:
+    """Where the engine keeps a layer while it comes in, only so much fits.
+
+    A small file system over that one directory: to fill the disk would fill the machine's, which all hosts share.
+    """
+    place = "/var/lib/docker/tmp"
+    target.inside(f"mount -t tmpfs -o size={megabytes}m,mode=700 tmpfs {place}")
+    try:
+        yield
+    finally:
+        target.inside(f"umount --lazy {place}")
+
+
+def forget_images(target: Target) -> None:
+    """Remove all images that no container uses, so that the next deploy has to pull."""
+    listed = "docker image ls --digests --format '{{.Repository}}@{{.Digest}}' | grep /tiny@sha256"
+    target.inside(f"for image in $({listed}); do docker image rm $image || true; done")
+
+
+@contextlib.contextmanager
+def timer_stopped(target: Target) -> Iterator[None]:
+    """The host does not recover by itself, so that the next run has to."""
+    target.inside("systemctl stop davit-recover.timer")
+    try:
+        yield
+    finally:
+        target.inside("systemctl start davit-recover.timer")

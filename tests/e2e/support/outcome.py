@@ -1,0 +1,89 @@
+"""What has to hold after every fault, whatever it was."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from tests.e2e.support.load import Load
+from tests.e2e.support.playbook import Result
+from tests.e2e.support.target import APP, HOME, LEASE, Target
+from tests.e2e.support.wait import until
+
+TIMER = 30
+"""Seconds within which the host's timer notices that a lease has ended, on a busy machine."""
+
+LEDGER: list[str] = []
+"""A line for each fault: what was asked, what was lost, how long; printed at the end of the run."""
+
+
+@dataclass(frozen=True)
+class Before:
+    """The host as it was before the fault."""
+
+    live: str
+    lines: int
+
+    @classmethod
+    def of(cls, target: Target) -> Before:
+        return cls(target.live(), len(target.history()))
+
+
+def free(target: Target) -> float:
+    """Wait until nobody holds the app, neither by journal nor by lock; the seconds that it took."""
+    begin = time.monotonic()
+    until(lambda: not target.journal(), LEASE + TIMER)
+    target.inside(f"flock --wait {TIMER} {HOME}/lock true")
+    return time.monotonic() - begin
+
+
+def assert_true_records(target: Target, expected: str) -> None:
+    """Edge, link, history and containers agree on the live release, and nothing is left over."""
+    assert target.answering() == expected
+    assert target.live() == expected
+    good = [line for line in target.history() if line["result"] == "succeeded"]
+    assert good[-1]["release"] == expected, good[-1]
+    until(lambda: target.running() == {project(expected)}, 60)
+    shown = target.fleet.run("status", status_app=APP)
+    assert shown.rc == 0, str(shown)
+    assert "problems: []" in shown.output, str(shown)
+    assert target.inside(f"ls -A /run/davit/{APP} /run/davit/registry 2>/dev/null || true").split() in (
+        [],
+        ["/run/davit/registry:"],
+    )
+
+
+def project(release: str) -> str:
+    """The Compose project of a release: `<app>-<n>-<hash>`."""
+    _date, _time, content, number = release.split("-")
+    return f"{APP}-{number}-{content}"
+
+
+def told(target: Target, before: Before) -> list[dict[str, Any]]:
+    """What the history says of the time since then."""
+    return target.history()[before.lines :]
+
+
+def assert_next_deploy_works(target: Target) -> Result:
+    """A further release goes live."""
+    result = target.deploy()
+    assert result.rc == 0, str(result)
+    free(target)
+    good = target.history()[-1]
+    assert (good["result"], good["release"]) == ("succeeded", target.live()), good
+    assert target.answering() == good["release"]
+    return result
+
+
+def assert_sound(name: str, target: Target, load: Load, expected: str, *, may_lose: bool = False) -> None:
+    """All of it, under the load: who answers, what was lost, the lock, the records, the next deploy."""
+    waited = free(target)
+    assert_true_records(target, expected)
+    assert_next_deploy_works(target)
+    LEDGER.append(
+        f"{name}: {load.requests} requests, {len(load.failures)} lost, longest gap {load.longest_gap_ms:.0f} ms,"
+        f" free after {waited:.1f} s"
+    )
+    if not may_lose:
+        assert load.failures == [], load.failures[:10]
