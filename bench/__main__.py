@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,15 +17,16 @@ from bench.load import LoadError
 from bench.machine import describe
 from bench.report import Results, as_json, markdown
 from bench.settings import Settings
-from bench.target import BenchError, Target, say
+from bench.target import OVERRIDES, BenchError, Target, say
 from bench.timings import measure_three, measure_timings
 from bench.ways import AFTER, BEFORE, STEP, measure_davit, measure_peers
 
 
 def measure(settings: Settings, folder: Path) -> Results:
     """Everything on one host of a fleet of its own, which is gone again at the end, whatever happens."""
-    target = Target.make(folder)
+    fleet = Fleet.declare("bench", folder, OVERRIDES)
     try:
+        target = Target.make(fleet)
         machine = describe(target)
         ways: list[Way] = measure_peers(target, settings, folder)
         ways += measure_davit(target, settings, folder)
@@ -32,7 +34,7 @@ def measure(settings: Settings, folder: Path) -> Results:
         timings = replace(timings, deploy_three=measure_three(target, settings))
     finally:
         say("destroy")
-        gone = target.fleet.destroy()
+        gone = fleet.destroy()
     if gone.rc != 0:
         raise BenchError(str(gone))
     date = time.strftime("%Y-%m-%d", time.gmtime())
@@ -57,9 +59,11 @@ def main() -> int:
         settings = Settings.from_environment(os.environ)
         with tempfile.TemporaryDirectory(prefix="davit-bench-") as folder:
             results = measure(settings, Path(folder))
-    except (BenchError, LoadError, ValueError, AssertionError) as error:
+    except (BenchError, LoadError, ValueError, AssertionError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     write(results, settings.out)
     print(markdown(results).split("## Measured with")[0])
     for problem in results.problems:

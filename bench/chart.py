@@ -43,7 +43,8 @@ def _line(x1: float, y1: float, x2: float, y2: float, stroke: str) -> str:
 def _panel(way: Way, top: float, rate: int, axis: Axis) -> list[str]:
     """One way: its name and total, the band of its median change, and a bar for each stretch of time."""
     bottom, scale = top + PANEL, PANEL / rate
-    total = f"{way.failed:,} failed of {way.requests:,} in {len(way.walls)} changes"
+    changes = f"{len(way.walls)} change{'s' if len(way.walls) > 1 else ''}"
+    total = f"{way.failed:,} failed of {way.requests:,} in {changes}"
     parts = [
         _text(LEFT, top - 8, way.title.replace("`", ""), size=13, fill=INK),
         _text(WIDTH - RIGHT, top - 8, total, "end"),
@@ -54,7 +55,7 @@ def _panel(way: Way, top: float, rate: int, axis: Axis) -> list[str]:
     ]
     width = axis.x(axis.step) - axis.x(0)
     for number, failed in enumerate(way.failures_per_second):
-        # Answers to requests of an earlier second can come all at once, above the rate.
+        # The generator catches up after a stall, for a moment above its rate.
         height = min(failed * scale, PANEL)
         if height:
             x = axis.x(number * axis.step - axis.before)

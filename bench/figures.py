@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-LINE = re.compile(r"(?P<at>\d{13}) (?P<took>[\d.]+) (?P<status>\d+) (?P<error>\d+)")
+LINE = re.compile(r"(?P<start>\d{13}) (?P<end>\d{13}) (?P<status>\d+) (?P<error>\d+)")
 """What bench/load.js prints of a request."""
 
 
@@ -20,6 +20,10 @@ class Sample:
     took: float
     failure: str = ""
 
+    @property
+    def start(self) -> float:
+        return self.at - self.took / 1000
+
 
 def parse(line: str) -> Sample | None:
     """The request of one line of the load's output; None for k6's own messages."""
@@ -28,7 +32,8 @@ def parse(line: str) -> Sample | None:
         return None
     status, error = found["status"], found["error"]
     failure = "" if status == "200" else f"status {status}" if status != "0" else f"k6 error {error}"
-    return Sample(int(found["at"]) / 1000, float(found["took"]), failure)
+    start, end = int(found["start"]), int(found["end"])
+    return Sample(end / 1000, end - start, failure)
 
 
 @dataclass(frozen=True)
@@ -83,10 +88,11 @@ def over_time(
 ) -> list[float]:
     """Failed requests per second around a change, as the mean over the changes that began at `starts`.
 
-    One number for each `step` seconds, from `before` seconds before a change until `after` seconds after it.
+    One number for each `step` seconds, from `before` seconds before a change until `after` seconds after it. A request
+    counts when it was sent, so that many that waited and failed at once do not look like more than there were.
     """
     bins = [0] * round((before + after) / step)
-    failed = [sample.at for sample in samples if sample.failure]
+    failed = [sample.start for sample in samples if sample.failure]
     for start in starts:
         for at in failed:
             place = int((at - start + before) // step)

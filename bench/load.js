@@ -1,5 +1,5 @@
 // A constant rate of keep-alive POSTs, whatever the answers are, and a line of output for each request:
-// when it ended (ms since the epoch), how long it took (ms), its status, and k6's error code (0: none).
+// when it began and ended (ms since the epoch), its status (0: no answer), and k6's error code (0: none).
 import http from 'k6/http';
 
 export const options = {
@@ -11,8 +11,8 @@ export const options = {
       duration: __ENV.DURATION,
       gracefulStop: '1s',
       // Enough that an outage does not slow the rate: those who wait for an answer do not keep others from asking.
-      preAllocatedVUs: 150,
-      maxVUs: 600,
+      preAllocatedVUs: 600,
+      maxVUs: 1200,
     },
   },
   discardResponseBodies: true,
@@ -23,8 +23,9 @@ const request = { headers: { 'Content-Type': 'application/json' }, timeout: '5s'
 const body = JSON.stringify({ query: 'pizza', limit: 1 });
 
 export default function () {
+  const start = Date.now();
   const answer = http.post(__ENV.URL, body, request);
-  console.log(`${Date.now()} ${answer.timings.duration.toFixed(1)} ${answer.status} ${answer.error_code || 0}`);
+  console.log(`${start} ${Date.now()} ${answer.status} ${answer.error_code || 0}`);
 }
 
 export function handleSummary(data) {

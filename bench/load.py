@@ -16,6 +16,8 @@ from bench.settings import ROOT
 K6 = ROOT / ".cache/venvs/bench/bin/k6"
 LONGEST = "30m"
 """An end, should this process be killed and k6 live on."""
+CONNECTIONS = 1200
+"""The most that bench/load.js opens."""
 
 
 class LoadError(RuntimeError):
@@ -85,7 +87,7 @@ class Load:
         summary = json.loads(self._summary.read_text())
         missing = summary["requests"] - len(found)
         # Iterations that the end interrupts are in one of the two counts only: one per connection at most.
-        if abs(missing) > 600:
+        if abs(missing) > CONNECTIONS:
             raise LoadError(f"k6 counted {summary['requests']} requests and logged {len(found)}.")
         self.samples = sorted((sample for sample in found if sample.at <= end), key=lambda sample: sample.at)
         self.not_sent = summary["dropped"]

@@ -129,9 +129,9 @@ Written by `make bench` on {results.date}: one run, one host of the lab, one ima
 
 ![Failed requests over time](benchmarks.svg)
 {_unsent(results.ways)}
-- The load is {results.rate} POST requests per second over kept connections, sent by k6 at a constant rate whatever
-  the answers are, to the host's public address. An answer other than 200 is a failure. What is in flight when k6 stops
-  does not count.
+- The load is {results.rate} POST requests per second over kept connections, sent by k6 at a constant rate
+  whatever the answers are, to the host's public address. An answer other than 200 is a failure. What is in flight
+  when k6 stops does not count.
 - A change's requests are those from its start until the next one begins: at least 3 s after its end, and for Davit
   after the old release has stopped. The longest gap is the time between two successes with a failure between them.
 - The peers publish port 8000 themselves, as the Compose file says, and are asked there; Davit's releases are asked
@@ -141,8 +141,8 @@ Written by `make bench` on {results.date}: one run, one host of the lab, one ima
   second is `docker compose up -d` with another version, over SSH. The images are on the host already, so that no way's
   figures depend on the network. A peer's time ends when the new version answers.
 - Davit's time is that of the whole `ansible-playbook`, soak 0. A rollback under load starts a stopped release.
-- The service answers at once but sleeps 3 s before it does. The reference service is not taken: {results.rate} searches
-  per second fill two cores by themselves, and what it would refuse could not be told from what a change loses.
+- The service sleeps 3 s at its start and answers at once from then on. The reference service is not taken: 200
+  searches per second fill two cores by themselves, and what it would refuse could not be told from what a change loses.
 
 ## Promises about time
 

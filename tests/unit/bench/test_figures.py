@@ -17,11 +17,11 @@ def samples(text: str, step: float = 0.1) -> list[Sample]:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("1795526110034 14.2 200 0", Sample(1795526110.034, 14.2)),
-        ("1795526110034 0.0 0 1212\n", Sample(1795526110.034, 0.0, "k6 error 1212")),
-        ("1795526110034 3.0 503 1503", Sample(1795526110.034, 3.0, "status 503")),
+        ("1795526110020 1795526110034 200 0", Sample(1795526110.034, 14)),
+        ("1795526110034 1795526110034 0 1212\n", Sample(1795526110.034, 0, "k6 error 1212")),
+        ("1795526110031 1795526110034 503 1503", Sample(1795526110.034, 3, "status 503")),
         # An answer of another kind of success is not what was asked for.
-        ("1795526110034 3.0 204 0", Sample(1795526110.034, 3.0, "status 204")),
+        ("1795526110031 1795526110034 204 0", Sample(1795526110.034, 3, "status 204")),
         ("test run was aborted because k6 received a 'interrupt' signal", None),
         ("", None),
     ],
@@ -71,7 +71,7 @@ def test_a_loss_of_nothing_is_zero() -> None:
 
 
 def test_failures_over_time_are_the_mean_per_second_over_the_changes() -> None:
-    failed = [Sample(at, 1, "status 502") for at in (9.9, 10.1, 10.2, 10.6, 20.1, 50.0)]
+    failed = [Sample(at + 3, 3000, "status 502") for at in (9.9, 10.1, 10.2, 10.6, 20.1, 50.0)]
     assert over_time(failed, [10, 20], before=1, after=1, step=0.5) == [0, 1, 3, 1]
 
 

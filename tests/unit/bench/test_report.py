@@ -88,7 +88,7 @@ def image() -> ElementTree.Element:
 
 def test_the_chart_names_each_way_and_its_total(image: ElementTree.Element) -> None:
     words = {text.text for text in image.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"down; up", "600 failed of 1,800 in 2 changes", "Davit deploy", "0 failed of 1,000 in 1 changes"} <= words
+    assert {"down; up", "600 failed of 1,800 in 2 changes", "Davit deploy", "0 failed of 1,000 in 1 change"} <= words
 
 
 def test_the_chart_has_a_bar_where_requests_failed_and_stays_in_its_panel(image: ElementTree.Element) -> None:
