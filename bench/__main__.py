@@ -20,6 +20,7 @@ from bench.settings import Settings
 from bench.target import OVERRIDES, BenchError, Target, say
 from bench.timings import measure_three, measure_timings
 from bench.ways import AFTER, BEFORE, STEP, measure_davit, measure_peers
+from tests.e2e.support.fleet import Fleet
 
 
 def measure(settings: Settings, folder: Path) -> Results:

@@ -75,13 +75,11 @@ class Target:
     last: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, folder: Path) -> Target:
+    def make(cls, fleet: Fleet) -> Target:
         """A provisioned and configured host without any release, and the images in the registry."""
         for version in VERSIONS:
-            build_and_push(
-                f"ghcr.io/davit-ec2/tiny:{version}", ROOT / "tests/e2e/images", [f"VERSION={version}"], "tiny"
-            )
-        fleet = Fleet.declare("bench", folder, OVERRIDES)
+            image = f"ghcr.io/davit-ec2/tiny:{version}"
+            build_and_push(image, ROOT / "tests/e2e/images", [f"VERSION={version}"], "tiny")
         if fleet.rest():
             say("removing what an earlier run left")
             check(fleet.destroy())
