@@ -23,24 +23,82 @@ author:
   - The Davit maintainers (@davit-ec2)
 """
 
-    PATIENCE = r"""
+    LOCK = r"""
 options:
-  start_timeout:
-    description: Seconds for containers to be created and started.
-    type: float
-    default: 120.0
-  switch_timeout:
-    description: Seconds within which the edge has to answer with the wanted release.
-    type: float
-    default: 10.0
-  drain_seconds:
-    description: Seconds between the switch and the stop of the old release, for requests under way.
-    type: float
-    default: 2.0
-  stop_timeout:
-    description: Seconds for the old release to stop.
+  owner:
+    description: Who wants the lock, for whoever meets it.
+    type: str
+    default: ''
+  reason:
+    description: What for.
+    type: str
+    default: ''
+  lease:
+    description:
+      - Seconds after the end of a step for which the lock is held for the next one. Once they are over, the next deploy
+        takes the lock over, or the host completes or undoes what is unfinished.
     type: float
     default: 60.0
+  takeover:
+    description: Take the lock over although its lease has not ended. A step at work still excludes.
+    type: bool
+    default: false
+  settings:
+    description: Times in seconds, and numbers, which also hold for whoever recovers this deploy.
+    type: dict
+    default: {}
+    suboptions:
+      keep:
+        description: Good releases to keep beside the live one. Live and last good always stay.
+        type: int
+        default: 3
+      start_timeout:
+        description: For jobs and for containers to be created and started.
+        type: float
+        default: 120.0
+      switch_timeout:
+        description: For the edge to answer with the wanted release.
+        type: float
+        default: 10.0
+      drain_seconds:
+        description: Between the end of the deploy and the stop of the old release, for requests under way.
+        type: float
+        default: 2.0
+      stop_timeout:
+        description: For containers to stop.
+        type: float
+        default: 60.0
+      soak_seconds:
+        description: For the new release to be watched while it serves.
+        type: float
+        default: 0.0
+      probe_rate:
+        description: Requests in a second of the load probe; 0 for none.
+        type: float
+        default: 20.0
+      stop_first:
+        description: Stop the live release before the candidate starts, for hosts that are too small for both.
+        type: bool
+        default: false
+"""
+
+    STEP = r"""
+options:
+  token:
+    description: Token of the deploy, as M(davit.ec2.release_preflight) returns it.
+    type: str
+    required: true
+  lease:
+    description: Seconds after this step for which the lock is held; as before if left out.
+    type: float
+"""
+
+    RELEASE = r"""
+options:
+  release:
+    description: Id of the release.
+    type: str
+    required: true
 """
 
     STANDARD = r"""

@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import gate_run, probe, store
@@ -27,7 +27,7 @@ def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *,
     leaves the services that own data as they are now, since data does not go back with a release.
 
     The containers start without a restart policy: a candidate that dies has to stay dead to be
-    seen, and a reboot must not start it.
+    seen, and a reboot must not start it. Workers are created, but start at the switch.
     """
     directory = layout.release(wanted.id)
     _ensure_volumes(layout, wanted, engine)
@@ -42,7 +42,42 @@ def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *,
     if forward:
         for job in wanted.jobs:
             _run_job(layout, wanted, job, engine, timeout)
-    engine.compose(file, "start", timeout=timeout)
+    if wanted.beside:
+        engine.compose(file, "start", *wanted.beside, timeout=timeout)
+
+
+def settle(wanted: Release, engine: Engine) -> None:
+    """Make ``wanted`` outlive a crash and a reboot, as what serves has to."""
+    engine.restart_policy([c.id for c in engine.containers(wanted.project)], "unless-stopped")
+
+
+def start_workers(layout: AppLayout, wanted: Release, engine: Engine, timeout: float) -> None:
+    if wanted.workers:
+        engine.compose(layout.release(wanted.id) / store.RUNNING, "start", *wanted.workers, timeout=timeout)
+
+
+def stop_workers(owner: Release, engine: Engine, timeout: float) -> None:
+    """Stop the workers of a release for good, so that those of another one can start."""
+    own = [c.id for c in engine.containers(owner.project) if c.service in owner.workers]
+    engine.restart_policy(own, "no")
+    engine.stop(own, timeout)
+
+
+def is_running(wanted: Release, engine: Engine) -> bool:
+    """Whether every service of ``wanted`` has containers and all of them run."""
+    found = engine.containers(wanted.project)
+    return {c.service for c in found} >= set(wanted.services) and all(c.status == "running" for c in found)
+
+
+def ensure_running(layout: AppLayout, wanted: Release, engine: Engine, timeout: float) -> bool:
+    """Have the whole of ``wanted`` run again and stay; True when it had to be started."""
+    if is_running(wanted, engine):
+        settle(wanted, engine)
+        return False
+    start(layout, wanted, engine, timeout, forward=False)
+    start_workers(layout, wanted, engine, timeout)
+    settle(wanted, engine)
+    return True
 
 
 def _ensure_volumes(layout: AppLayout, wanted: Release, engine: Engine) -> None:
@@ -79,24 +114,35 @@ def _run_job(layout: AppLayout, wanted: Release, job: str, engine: Engine, timeo
         ) from error
 
 
-def watch(wanted: Release, engine: Engine) -> dict[str, Any]:
-    """The verdict of the release's own gate over its running containers."""
-    return watch_gate(parse_gate(wanted.gate, wanted.endpoints), wanted.services, wanted.project, engine)
+Interrupted = Callable[[], "str | None"]
 
 
-def watch_gate(gate: Gate, services: Sequence[str], project: str | None, engine: Engine) -> dict[str, Any]:
+def watch(wanted: Release, engine: Engine, interrupted: Interrupted = lambda: None) -> dict[str, Any]:
+    """The verdict of the release's own gate over its running containers; workers run only later."""
+    return watch_gate(gate_of(wanted), wanted.beside, wanted.project, engine, interrupted)
+
+
+def watch_gate(
+    gate: Gate,
+    services: Sequence[str],
+    project: str | None,
+    engine: Engine,
+    interrupted: Interrupted = lambda: None,
+) -> dict[str, Any]:
     """The verdict of ``gate`` over the ``services`` of a Compose project."""
+    looks = partial(engine.containers, project) if project else list
+    return gate_run.run_gate(gate, services, looks, partial(ask, gate), interrupted=interrupted)
 
-    def ask(check: HttpCheck) -> Answer:
-        return probe.ask(
-            check.url,
-            method=check.method,
-            headers=check.headers,
-            body=check.body,
-            timeout=gate.request_timeout,
-        )
 
-    return gate_run.run_gate(gate, services, lambda: engine.containers(project) if project else (), ask)
+def gate_of(wanted: Release) -> Gate:
+    return parse_gate(wanted.gate, wanted.endpoints)
+
+
+def ask(gate: Gate, check: HttpCheck) -> Answer:
+    """Ask what ``check`` says, straight at the release's own port."""
+    return probe.ask(
+        check.url, method=check.method, headers=check.headers, body=check.body, timeout=gate.request_timeout
+    )
 
 
 def last_words(project: str, engine: Engine, lines: int = 20) -> dict[str, list[str]]:
@@ -104,23 +150,8 @@ def last_words(project: str, engine: Engine, lines: int = 20) -> dict[str, list[
     return {c.service: engine.logs(c.id, lines) for c in engine.containers(project)}
 
 
-def stop(layout: AppLayout, old: Release, engine: Engine, timeout: float) -> None:
+def stop(old: Release, engine: Engine, timeout: float) -> None:
     """Stop a release and keep it for a rollback; a reboot does not start it again."""
-    engine.restart_policy([c.id for c in engine.containers(old.project)], "no")
-    engine.compose(layout.release(old.id) / store.RUNNING, "stop", timeout=timeout)
-
-
-def remove(layout: AppLayout, gone: Release, engine: Engine) -> None:
-    """Remove the containers and networks of a release. Volumes that outlive it are external."""
-    file = layout.release(gone.id) / store.RUNNING
-    if not file.exists():
-        return
-    engine.compose(file, "down", "--remove-orphans", "--volumes", "--timeout", "10")
-
-
-def drain(seconds: float) -> None:
-    """Give clients that hold a connection to the old release the time to move on.
-
-    There is nothing to await here: the edge does not tell when it stopped using a backend.
-    """
-    time.sleep(seconds)
+    own = [c.id for c in engine.containers(old.project)]
+    engine.restart_policy(own, "no")
+    engine.stop(own, timeout)

@@ -16,6 +16,10 @@ BASE_ENVIRONMENT = {
 """Nothing of the caller's environment reaches Compose, so a release never depends on it."""
 
 
+INHERITED: set[int] = set()
+"""File descriptors that every program keeps open: the kernel's locks that this process holds."""
+
+
 class CommandError(DavitError):
     """A program that ended badly; ``stderr`` has what it said."""
 
@@ -46,6 +50,7 @@ def run(
             text=True,
             errors="replace",
             check=False,
+            pass_fds=tuple(INHERITED),
         )
     except FileNotFoundError as error:
         raise CommandError(

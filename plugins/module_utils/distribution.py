@@ -13,6 +13,7 @@ import base64
 import http.client
 import json
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -69,3 +70,13 @@ def digest_of(reference: str, docker_config: str | None, timeout: float) -> str:
     if response.status != 200:
         raise DavitError(f"{reference}: {answer.get('message', response.reason)}.")
     return str(answer["Descriptor"]["digest"])
+
+
+def resolve(references: Iterable[str], docker_config: str | None, timeout: float = 60.0) -> dict[str, str]:
+    """Digest by reference. Raises DavitError for a reference that the registry does not give one for."""
+    try:
+        return {reference: digest_of(reference, docker_config, timeout) for reference in references}
+    except DavitError as error:
+        raise DavitError(
+            f"No digest for {error} Nothing was touched. Does the tag exist, and may this user read it?"
+        ) from error

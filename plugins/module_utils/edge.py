@@ -16,7 +16,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.probe import ask
-from ansible_collections.davit.ec2.plugins.module_utils.routes import RELEASE_HEADER, Endpoint
+from ansible_collections.davit.ec2.plugins.module_utils.routes import CANARY_HEADER, RELEASE_HEADER, Endpoint
 
 PING = "http://127.0.0.1:8099/ping"
 
@@ -84,10 +84,20 @@ def address_of(endpoint: Endpoint, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{host}{endpoint.route.path}"
 
 
+def ask_edge(endpoint: Endpoint, tls: bool) -> Answer:
+    """One question through the edge, as a client asks it."""
+    return ask(address_of(endpoint, tls), method="HEAD", timeout=5, address="127.0.0.1")
+
+
 def answering_release(endpoint: Endpoint, tls: bool) -> tuple[str | None, Answer]:
-    """Which release the edge says it is, asked as a client would; None when it names none."""
-    answer = ask(address_of(endpoint, tls), method="HEAD", timeout=5, address="127.0.0.1")
+    """Which release the edge says it is; None when it names none."""
+    answer = ask_edge(endpoint, tls)
     return answer.headers.get(RELEASE_HEADER), answer
+
+
+def await_canary(endpoints: Sequence[Endpoint], value: str, tls: bool, timeout: float) -> None:
+    """Return once every route says that the canary has its share. Raises DavitError."""
+    _await(endpoints, tls, timeout, 1, CANARY_HEADER, value)
 
 
 def await_release(endpoints: Sequence[Endpoint], release_id: str, tls: bool, timeout: float, in_a_row: int = 3) -> None:
@@ -95,17 +105,22 @@ def await_release(endpoints: Sequence[Endpoint], release_id: str, tls: bool, tim
 
     Raises DavitError with what answered instead when that has not come within ``timeout`` seconds.
     """
+    _await(endpoints, tls, timeout, in_a_row, RELEASE_HEADER, release_id)
+
+
+def _await(endpoints: Sequence[Endpoint], tls: bool, timeout: float, in_a_row: int, header: str, wanted: str) -> None:
     deadline = time.monotonic() + timeout
     for endpoint in endpoints:
         agreed = 0
         while agreed < in_a_row:
-            seen, answer = answering_release(endpoint, tls)
-            agreed = agreed + 1 if seen == release_id and answer.status < 502 else 0
+            answer = ask_edge(endpoint, tls)
+            seen = answer.headers.get(header)
+            agreed = agreed + 1 if seen == wanted and answer.status < 502 else 0
             if agreed < in_a_row and time.monotonic() > deadline:
-                what = answer.error or f"release {seen}, status {answer.status}"
+                what = answer.error or f"{seen or 'none'}, status {answer.status}"
                 raise DavitError(
-                    f"Through the edge, {address_of(endpoint, tls)} is not answered by release"
-                    f" {release_id} within {timeout:g} s, but: {what}."
+                    f"Through the edge, {address_of(endpoint, tls)} does not answer with {header} {wanted}"
+                    f" within {timeout:g} s, but: {what}."
                 )
             if agreed < in_a_row:
                 # The edge applies a file within its throttle time of 100 ms and tells no one.

@@ -103,6 +103,35 @@ class Engine:
         if ids:
             self.docker("update", "--restart", policy, *ids)
 
+    def stop(self, ids: Sequence[str], timeout: float) -> None:
+        """Stop containers, each with the grace period that its Compose file gives it."""
+        if ids:
+            self.docker("stop", *ids, timeout=timeout)
+
+    def remove_project(self, project: str) -> None:
+        """Remove all that Compose made for ``project``: containers, networks, and volumes that are not
+        external. Found by label, so that it works also when the project's file is gone or damaged."""
+        own = ("--quiet", "--filter", f"label=com.docker.compose.project={project}")
+        found = self.docker("ps", "--all", "--no-trunc", *own).split()
+        if found:
+            self.docker("rm", "--force", "--volumes", *found)
+        for kind in ("network", "volume"):
+            left = self.docker(kind, "ls", *own).split()
+            if left:
+                self.docker(kind, "rm", *left)
+
+    def projects(self, app: str) -> dict[str, bool]:
+        """The Compose projects of an app's releases, and whether anything of each runs."""
+        lines = self.docker(
+            *("ps", "--all", "--filter", f"label=davit.app={app}"),
+            *("--format", '{{.Label "com.docker.compose.project"}} {{.State}}'),
+        ).splitlines()
+        found: dict[str, bool] = {}
+        for line in lines:
+            project, _space, state = line.partition(" ")
+            found[project] = found.get(project, False) or state in ("running", "restarting", "paused")
+        return found
+
     def connect(self, network: str, ids: Iterable[str]) -> None:
         """Join containers to a network. Done by hand, since Compose would add the service name as
         an alias there, and then the names of two releases would meet."""

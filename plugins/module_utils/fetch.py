@@ -4,28 +4,35 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ansible_collections.davit.ec2.plugins.module_utils import plan, ports, running_file, store
+from ansible_collections.davit.ec2.plugins.module_utils import distribution, plan, ports, running_file, store
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.journal import FETCH, Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.preflight import Staged, live_release, load_stage
 from ansible_collections.davit.ec2.plugins.module_utils.release import Image, Release
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
 
+HOST_LOCK_WAIT = 60.0
+"""Seconds for another app of this host to be given its ports."""
+
 
 @dataclass(frozen=True)
 class FetchOptions:
-    """``digests`` maps reference to digest for what preflight left unresolved."""
+    """``digests`` maps reference to digest for what preflight left unresolved; the registry is asked for
+    the rest, with the login in ``docker_config``."""
 
     digests: Mapping[str, str]
+    docker_config: str | None = None
     created_by: str = ""
     commit: str = ""
     force: bool = False
@@ -65,14 +72,18 @@ def file_hashes(stage_dir: Path, parts: Iterable[running_file.Model]) -> dict[st
     return found
 
 
-def fetch(layout: AppLayout, stage_dir: Path, options: FetchOptions, engine: Engine) -> Release | None:
+def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engine) -> Release | None:
     """Make the release that the stage asks for; None when the live one has the same content.
 
     Nothing that runs is touched. Raises DavitError for content that failed before (unless forced),
     a stateful service that would change (unless wanted), an image that cannot be pulled.
     """
+    layout = session.layout
     staged, environment_names = load_stage(stage_dir)
-    pinned = pin_stage(staged, stage_dir, options.digests)
+    digests = dict(options.digests)
+    lacking = [reference for reference in staged.unresolved if reference not in digests]
+    digests.update(distribution.resolve(lacking, options.docker_config))
+    pinned = pin_stage(staged, stage_dir, digests)
     live = live_release(layout)
     if live is not None and live.content_hash == pinned.content_hash:
         store.remove_tree(stage_dir)
@@ -82,20 +93,49 @@ def fetch(layout: AppLayout, stage_dir: Path, options: FetchOptions, engine: Eng
         _refuse_known_bad(state, pinned.content_hash)
     if not options.update_stateful:
         _refuse_stateful_change(layout, stage_dir, pinned)
-    for image in sorted({i.pinned for i in pinned.images.values()}):
-        if not engine.has_image(image):
-            engine.pull(image, options.pull_timeout)
-    with store.locked(layout.host_lock):
-        release = _describe(layout, state, staged, pinned, options, environment_names)
-        _sweep(layout)
-        _build(layout, stage_dir, release, pinned, engine)
+    brought = _pull(sorted({i.pinned for i in pinned.images.values()}), options.pull_timeout, engine)
+    try:
+        with store.locked(layout.host_lock, HOST_LOCK_WAIT):
+            release = _describe(layout, state, staged, pinned, options, environment_names)
+            # Before it is there, so that whoever recovers knows of it.
+            session.advance(FETCH, release=release.id, previous=state.live or "")
+            _sweep(layout)
+            _build(layout, stage_dir, release, pinned, engine)
+    except BaseException:
+        _let_go(brought, engine)
+        raise
     store.remove_tree(stage_dir)
     return release
 
 
+def _pull(images: Sequence[str], timeout: float, engine: Engine) -> list[str]:
+    """Have all ``images`` here; returns those that were not. When one cannot be had, the others that were
+    brought for it go again: nothing but this release would know of them."""
+    brought: list[str] = []
+    try:
+        for image in images:
+            if not engine.has_image(image):
+                engine.pull(image, timeout)
+                brought.append(image)
+    except BaseException:
+        _let_go(brought, engine)
+        raise
+    return brought
+
+
+def _let_go(images: Sequence[str], engine: Engine) -> None:
+    for image in images:
+        with contextlib.suppress(DavitError):
+            engine.remove_image(image)
+
+
 def _refuse_known_bad(state: plan.HostState, content_hash: str) -> None:
-    last = [e for e in state.history if e.content_hash == content_hash and e.action == plan.DEPLOY]
-    if last and last[-1].result != plan.SUCCEEDED:
+    last = [
+        e
+        for e in state.history
+        if e.content_hash == content_hash and e.action == plan.DEPLOY and (e.blamed or e.result == plan.SUCCEEDED)
+    ]
+    if last and last[-1].blamed:
         raise DavitError(
             f"The same content was deployed before as {last[-1].release} and ended as"
             f" '{last[-1].result}', so it is not tried again. Change it, or insist with"

@@ -74,6 +74,7 @@ class Container:
     restarts: int = 0
     exit_code: int = 0
     oom_killed: bool = False
+    image: str = ""
 
     @classmethod
     def from_inspect(cls, record: Mapping[str, Any]) -> Container:
@@ -88,6 +89,7 @@ class Container:
             restarts=int(record.get("RestartCount") or 0),
             exit_code=int(state.get("ExitCode") or 0),
             oom_killed=bool(state.get("OOMKilled")),
+            image=str((record.get("Config") or {}).get("Image", "")),
         )
 
 
@@ -256,6 +258,26 @@ def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
     if all(t.in_a_row >= gate.successes for t in tallies) and elapsed >= gate.stable_seconds:
         return PASS
     return FAIL if elapsed >= gate.timeout else None
+
+
+def decide_soak(tallies: Sequence[Tally], gate: Gate, elapsed: float, seconds: float) -> str | None:
+    """A verdict over what serves: FAIL at the first breach, else one when ``seconds`` are over."""
+    if any(t.hopeless or t.wrong_in_a_row >= gate.failures for t in tallies):
+        return FAIL
+    if elapsed < seconds:
+        return None
+    return PASS if tallies and all(t.in_a_row >= 1 for t in tallies) else INCONCLUSIVE
+
+
+def soak_cause(verdict: str, tallies: Sequence[Tally], gate: Gate) -> str:
+    """One sentence for a soak that was not passed; '' for one that was."""
+    if verdict == PASS:
+        return ""
+    breached = [t for t in tallies if t.hopeless or t.wrong_in_a_row >= gate.failures]
+    unproven = [t for t in tallies if t.in_a_row == 0]
+    for tally in breached or unproven:
+        return f"in the soak, {tally.name}: {tally.observed}"
+    return "in the soak there was nothing to look at, and no evidence is not a pass"
 
 
 def cause(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str:

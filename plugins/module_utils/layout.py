@@ -72,6 +72,21 @@ class AppLayout:
         return self.home / "lock"
 
     @property
+    def abort(self) -> Path:
+        """A person's wish to stop the deploy that is under way."""
+        return self.home / "abort.json"
+
+    @property
+    def probe(self) -> Path:
+        """Where the load probe of the deploy under way writes what it saw."""
+        return Path("/run/davit/probe") / f"{self.app}.json"
+
+    @property
+    def agent(self) -> Path:
+        """The program that the host's own timer and units run."""
+        return Path(self.root) / "lib" / "davit.pyz"
+
+    @property
     def stateful_file(self) -> Path:
         return self.home / "stateful.yaml"
 

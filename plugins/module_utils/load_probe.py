@@ -229,6 +229,9 @@ class _Connection:
         size = 0
         with response:
             while size < BODY_LIMIT:
+                if response.isclosed():
+                    # Newer Pythons let go of an answer, and of a socket that ends with it, with its last byte.
+                    return True
                 self._bound(deadline)
                 chunk = response.read1(BODY_LIMIT)
                 if not chunk:

@@ -10,19 +10,41 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
 from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout
-from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
 
 APP_ARGUMENTS: dict[str, Any] = {
     "app": {"type": "str", "required": True},
     "root": {"type": "path", "default": DEFAULT_ROOT},
 }
 
-PATIENCE_ARGUMENTS: dict[str, Any] = {
-    "start_timeout": {"type": "float", "default": 120.0},
-    "switch_timeout": {"type": "float", "default": 10.0},
-    "drain_seconds": {"type": "float", "default": 2.0},
-    "stop_timeout": {"type": "float", "default": 60.0},
+LOCK_ARGUMENTS: dict[str, Any] = {
+    "owner": {"type": "str", "default": ""},
+    "reason": {"type": "str", "default": ""},
+    "lease": {"type": "float", "default": 60.0},
+    "takeover": {"type": "bool", "default": False},
+    "settings": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "keep": {"type": "int", "default": 3},
+            "start_timeout": {"type": "float", "default": 120.0},
+            "switch_timeout": {"type": "float", "default": 10.0},
+            "drain_seconds": {"type": "float", "default": 2.0},
+            "stop_timeout": {"type": "float", "default": 60.0},
+            "soak_seconds": {"type": "float", "default": 0.0},
+            "probe_rate": {"type": "float", "default": 20.0},
+            "stop_first": {"type": "bool", "default": False},
+        },
+        "apply_defaults": True,
+    },
+}
+
+STEP_ARGUMENTS: dict[str, Any] = {
+    **APP_ARGUMENTS,
+    "token": {"type": "str", "required": True, "no_log": False},
+    "lease": {"type": "float"},
+    "release": {"type": "str", "required": True},
 }
 
 
@@ -30,12 +52,14 @@ def layout_of(parameters: Mapping[str, Any]) -> AppLayout:
     return AppLayout(parameters["app"], parameters["root"])
 
 
-def patience_of(parameters: Mapping[str, Any]) -> Patience:
-    return Patience(
-        switch_timeout=parameters["switch_timeout"],
-        drain=parameters["drain_seconds"],
-        start_timeout=parameters["start_timeout"],
-        stop_timeout=parameters["stop_timeout"],
+def claim_of(parameters: Mapping[str, Any], action: str, **more: Any) -> Claim:
+    """What the parameters of LOCK_ARGUMENTS say of who wants the lock."""
+    return Claim(
+        owner=parameters["owner"] or "unknown",
+        reason=parameters["reason"] or action,
+        action=action,
+        lease_seconds=parameters["lease"],
+        settings={**parameters["settings"], **more},
     )
 
 

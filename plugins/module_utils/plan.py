@@ -12,7 +12,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import RELEASE_ID
 
 DEPLOY, ROLLBACK = "deploy", "rollback"
-SUCCEEDED, FAILED, ROLLED_BACK = "succeeded", "failed", "rolled back"
+SUCCEEDED, FAILED, ROLLED_BACK, INTERRUPTED = "succeeded", "failed", "rolled back", "interrupted"
 
 PORTS = range(20000, 30000)
 """Below the kernel's range for outgoing connections, which starts at 32768."""
@@ -20,7 +20,11 @@ PORTS = range(20000, 30000)
 
 @dataclass(frozen=True)
 class Event:
-    """One line of the history. ``previous`` is what was live before."""
+    """One line of the history. ``previous`` is what was live before.
+
+    ``blamed`` tells whether the release itself was found wanting, as against a deploy that was
+    interrupted, or undone for the sake of another host.
+    """
 
     sequence: int
     action: str
@@ -28,6 +32,7 @@ class Event:
     previous: str | None
     result: str
     content_hash: str = ""
+    blamed: bool = False
 
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Event:
@@ -38,6 +43,7 @@ class Event:
             previous=line.get("previous"),
             result=str(line["result"]),
             content_hash=str(line.get("content_hash", "")),
+            blamed=bool(line.get("blamed", line["result"] in (FAILED, ROLLED_BACK))),
         )
 
 
@@ -61,7 +67,7 @@ def sequence_of(release_id: str) -> int:
 
 def next_sequence(state: HostState) -> int:
     """One more than any number used so far, so that a failed deploy's number never comes again."""
-    used = [event.sequence for event in state.history] + [sequence_of(r) for r in state.kept]
+    used = [event.sequence for event in state.history if event.release] + [sequence_of(r) for r in state.kept]
     return max(used, default=0) + 1
 
 
@@ -90,7 +96,7 @@ def good_releases(state: HostState) -> frozenset[str]:
             good.add(event.release)
             if event.action == ROLLBACK and event.previous:
                 good.discard(event.previous)
-        else:
+        elif event.blamed:
             good.discard(event.release)
     return frozenset(good)
 
@@ -122,6 +128,37 @@ def rollback_target(state: HostState, wanted: str | None) -> str:
             f" Good ones: {', '.join(rollback_targets(state)) or 'none'}."
         )
     return wanted
+
+
+@dataclass(frozen=True)
+class Tidying:
+    """Clean-up of an app: projects to stop and to remove, releases to let go. Nothing that serves."""
+
+    stop: tuple[str, ...]
+    remove: tuple[str, ...]
+    forget: tuple[str, ...]
+
+
+def tidying(app: str, state: HostState, projects: Mapping[str, bool], keep: int) -> Tidying:
+    """What is left to clean up while no deploy is under way.
+
+    ``projects`` maps the Compose projects of the app's releases to whether anything of each runs. A good
+    release is stopped and kept for a rollback; one that failed, or that no record knows, is removed.
+    """
+    forget = to_remove(state, keep)
+    names = {project_name(app, r): r for r in state.kept}
+    good = good_releases(state)
+    stop, remove = [], []
+    for project, runs in sorted(projects.items()):
+        release = names.get(project)
+        if release is not None and release == state.live:
+            continue
+        if release in good and release not in forget:
+            if runs:
+                stop.append(project)
+        else:
+            remove.append(project)
+    return Tidying(tuple(stop), tuple(remove), forget)
 
 
 def to_remove(state: HostState, keep: int) -> tuple[str, ...]:

@@ -51,6 +51,9 @@ class Request:
     tls: bool = False
     resolver: str = ""
     minimum_disk_mb: int = 1024
+    parallel: frozenset[str] = frozenset()
+    memory_mb: int = 0
+    stop_first: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,14 @@ class Release:
     resolver: str = ""
     model_probe: Mapping[str, str] = field(default_factory=dict)
     environment_names: tuple[str, ...] = ()
+    workers: tuple[str, ...] = ()
+    drill: Mapping[str, Any] = field(default_factory=dict)
+    """The fault that this release carries on purpose (see drill.py); empty for a real one."""
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """Services that run beside those of another release; workers do not."""
+        return tuple(s for s in self.services if s not in self.workers)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "endpoints": [e.to_json() for e in self.endpoints]}
@@ -64,8 +72,8 @@ class Release:
             values = dict(record)
             values["images"] = {n: Image(**image) for n, image in record["images"].items()}
             values["endpoints"] = tuple(Endpoint.from_json(e) for e in record["endpoints"])
-            for key in ("services", "stateful", "jobs", "environment_names"):
-                values[key] = tuple(record[key])
+            for key in ("services", "stateful", "jobs", "environment_names", "workers"):
+                values[key] = tuple(record.get(key, ()))
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise DavitError(f"The record of release {record.get('id')} is damaged: {error!r}.") from error

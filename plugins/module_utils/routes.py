@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 RELEASE_HEADER = "Davit-Release"
+CANARY_HEADER = "Davit-Canary"
 
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
@@ -123,10 +124,33 @@ def _only_published(services: Mapping[str, Any], stateful: frozenset[str]) -> Ro
     return Route(*found[0])
 
 
+@dataclass(frozen=True)
+class Warm:
+    """The other release that runs while one serves, and its part in the traffic.
+
+    With ``weight`` None it only stands by: a request that the serving release breaks off is repeated
+    on it. Else it is the candidate of a canary, and gets ``weight`` percent.
+    """
+
+    release: str
+    endpoints: tuple[Endpoint, ...]
+    weight: int | None = None
+
+
+REPLAY_STATUS = "502"
+"""What the edge answers when a backend refuses or breaks off a connection."""
+
+LARGE_BODY = "HeaderRegexp(`Content-Length`, `^[0-9]{7,}$`)"
+"""From 1 MB on a body is passed through as it comes: to repeat a request, the edge has to keep its body."""
+
+BODY_KEPT = 64 << 20
+"""Bytes of a body without a declared length that the edge keeps at most; more is refused with 413."""
+
+
 def edge_document(
-    app: str, release_id: str, endpoints: Sequence[Endpoint], *, tls: bool, resolver: str = ""
+    app: str, release_id: str, endpoints: Sequence[Endpoint], *, tls: bool, resolver: str = "", warm: Warm | None = None
 ) -> dict[str, Any]:
-    """Traefik's dynamic configuration for one app.
+    """Traefik's dynamic configuration for one app, whose traffic ``release_id`` gets.
 
     The response header names the release, so that a switch can be proved for a stack that knows
     nothing of Davit. ``retry`` repeats a request only when no byte of an answer came, which covers
@@ -134,6 +158,7 @@ def edge_document(
     """
     routers: dict[str, Any] = {}
     services: dict[str, Any] = {}
+    others = {e.route.rule: e for e in warm.endpoints} if warm else {}
     for number, endpoint in enumerate(endpoints):
         name = f"{app}-{number}"
         routers[name] = {
@@ -144,12 +169,48 @@ def edge_document(
         }
         if tls:
             routers[name]["tls"] = {"certResolver": resolver} if resolver else {}
-        services[name] = {"loadBalancer": {"servers": [{"url": endpoint.url}]}}
+        other = others.get(endpoint.route.rule)
+        if warm is None or other is None:
+            services[name] = _backend(endpoint)
+        else:
+            services.update(_with_warm(name, endpoint, other, warm.weight))
+            rule = f"({endpoint.route.rule}) && {LARGE_BODY}"
+            routers[f"{name}-large"] = {**routers[name], "rule": rule, "service": f"{name}-serving"}
+    headers = {RELEASE_HEADER: release_id}
+    if warm is not None and warm.weight is not None:
+        headers[CANARY_HEADER] = canary_value(warm.release, warm.weight)
     middlewares = {
-        f"{app}-release": {"headers": {"customResponseHeaders": {RELEASE_HEADER: release_id}}},
+        f"{app}-release": {"headers": {"customResponseHeaders": headers}},
         f"{app}-retry": {"retry": {"attempts": 4, "initialInterval": "50ms"}},
     }
     return {"http": {"routers": routers, "services": services, "middlewares": middlewares}}
+
+
+def canary_value(release_id: str, weight: int) -> str:
+    """What the edge answers with while ``release_id`` gets ``weight`` percent."""
+    return f"{release_id};{weight}"
+
+
+def _backend(endpoint: Endpoint) -> dict[str, Any]:
+    return {"loadBalancer": {"servers": [{"url": endpoint.url}]}}
+
+
+def _with_warm(name: str, serving: Endpoint, other: Endpoint, weight: int | None) -> dict[str, Any]:
+    """Services for one route: whatever the trial release breaks off is repeated on the proven one."""
+    proven, trial = (other, serving) if weight is None else (serving, other)
+    guarded = {
+        "failover": {
+            "service": f"{name}-trial",
+            "fallback": f"{name}-proven",
+            "errors": {"status": [REPLAY_STATUS], "maxRequestBodyBytes": BODY_KEPT},
+        }
+    }
+    services = {f"{name}-trial": _backend(trial), f"{name}-proven": _backend(proven)}
+    services[f"{name}-serving"] = _backend(serving)
+    if weight is None:
+        return {**services, name: guarded}
+    shares = [{"name": f"{name}-proven", "weight": 100 - weight}, {"name": f"{name}-guarded", "weight": weight}]
+    return {**services, f"{name}-guarded": guarded, name: {"weighted": {"services": shares}}}
 
 
 def served_release(document: Mapping[str, Any] | None, app: str) -> str | None:

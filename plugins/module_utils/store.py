@@ -10,10 +10,12 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.davit.ec2.plugins.module_utils import command
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import RELEASE_ID, AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.plan import Event, HostState, sequence_of
@@ -48,6 +50,15 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> None:
 
 def write_json(path: Path, document: Any, mode: int = 0o600) -> None:
     write(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), mode)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``; {} when there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _sync_directory(directory: Path) -> None:
@@ -153,22 +164,46 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the kernel's lock on ``path``; raises DavitError at once when another process has it.
+class BusyError(DavitError):
+    """Another process holds the lock."""
 
-    The kernel lets it go with the process, so a killed module leaves nothing to clean up.
+
+@contextlib.contextmanager
+def locked(path: Path, wait: float = 0.0) -> Iterator[None]:
+    """Hold the kernel's lock on ``path``, for which ``wait`` seconds are waited. Raises BusyError.
+
+    The kernel lets it go with the process, so a killed module leaves nothing to clean up. Programs
+    that are run meanwhile inherit it: what a killed module had started keeps others out until it ends.
     """
     make_private(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
+        _await_lock(handle, path, wait)
+        command.INHERITED.add(handle)
+        yield
+    finally:
+        command.INHERITED.discard(handle)
+        os.close(handle)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds the lock right now."""
+    try:
+        with locked(path):
+            return False
+    except BusyError:
+        return True
+
+
+def _await_lock(handle: int, path: Path, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DavitError(
-                f"Another deploy or rollback is working on this app right now ({path} is locked)."
-                " Wait for it to end, then run again."
-            ) from error
-        yield
-    finally:
-        os.close(handle)
+            if time.monotonic() >= deadline:
+                raise BusyError(f"Another process works on this app right now ({path} is locked).") from error
+            # A blocking flock knows no limit of time, and a signal is not a module's to handle.
+            time.sleep(0.05)
+        else:
+            return

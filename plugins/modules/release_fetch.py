@@ -14,7 +14,9 @@ description:
     writes the release's directory. Nothing that runs is touched.
 options:
   digests:
-    description: Digest by image reference, as M(davit.ec2.release_resolve) returns them.
+    description:
+      - Digest by image reference, as M(davit.ec2.release_resolve) returns them. The registry is asked for those that
+        lack; with several hosts resolve them once for all.
     type: dict
     default: {}
   docker_config:
@@ -42,6 +44,7 @@ options:
     default: false
 extends_documentation_fragment:
   - davit.ec2.app
+  - davit.ec2.app.step
   - davit.ec2.app.standard
 """
 
@@ -73,15 +76,15 @@ images:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import fetch
+from ansible_collections.davit.ec2.plugins.module_utils import fetch, journal, rollout
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import APP_ARGUMENTS, layout_of, run_module
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 ARGUMENTS: dict[str, Any] = {
-    **APP_ARGUMENTS,
+    **{name: value for name, value in STEP_ARGUMENTS.items() if name != "release"},
     "digests": {"type": "dict", "default": {}},
     "docker_config": {"type": "path"},
     "pull_timeout": {"type": "float", "default": 900.0},
@@ -99,13 +102,20 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     layout = layout_of(parameters)
     options = fetch.FetchOptions(
         digests=parameters["digests"],
+        docker_config=parameters["docker_config"],
         created_by=parameters["created_by"],
         commit=parameters["commit"],
         force=parameters["force"],
         update_stateful=parameters["update_stateful"],
         pull_timeout=parameters["pull_timeout"],
     )
-    made = fetch.fetch(layout, layout.stage, options, Engine(parameters["docker_config"]))
+    engine = Engine(parameters["docker_config"])
+    with journal.step(layout, parameters["token"], lease=parameters["lease"]) as session:
+        with rollout.taken_back(session, engine):
+            session.advance(journal.FETCH)
+            made = fetch.fetch(session, layout.stage, options, engine)
+        if made is None:
+            session.close()
     if made is None:
         return {"changed": False, "release": ""}
     images = {service: image.pinned for service, image in made.images.items()}

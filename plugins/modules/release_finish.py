@@ -10,101 +10,63 @@ module: release_finish
 short_description: End a good deploy
 version_added: 0.1.0
 description:
-  - Makes the release the last good one, writes the history, stops the release that was live before and keeps it for a
-    rollback, and removes what is older than wanted. A clean-up that does not work is a warning, not a failure.
-options:
-  release:
-    description: Id of the release that is live now.
-    type: str
-    required: true
-  previous:
-    description: Id of the release that was live before; empty at the first deploy.
-    type: str
-    default: ''
-  keep:
-    description: How many good releases to keep beside the live one. Live and last good always stay.
-    type: int
-    default: 3
+  - Compares what runs with the record, makes the release the last good one, writes the history and frees the lock.
+  - The host then stops the old release, which is kept for a rollback, and removes what is older than wanted, in the
+    background.
 extends_documentation_fragment:
   - davit.ec2.app
-  - davit.ec2.app.patience
+  - davit.ec2.app.step
+  - davit.ec2.app.release
   - davit.ec2.app.standard
 """
 
 EXAMPLES = r"""
-- name: End the deploy
+- name: Finish the deploy
   davit.ec2.release_finish:
     app: restaurant-search
-    release: 20260131-120000-0a1b2c3-12
-    previous: 20260130-090000-ffeedd0-11
+    token: "{{ staged.token }}"
+    release: "{{ fetched.release }}"
 """
 
 RETURN = r"""
-removed:
-  description: Ids of releases that are no longer kept.
+ended:
+  description:
+    - How the deploy ended on this host. C(probe) is what the load probe saw through the edge, C(can_return_to) the
+      releases that a rollback could bring back, newest first.
   returned: success
-  type: list
-  elements: str
-  sample: []
-can_return_to:
-  description: Ids of releases that a rollback could bring back, newest first.
-  returned: success
-  type: list
-  elements: str
-  sample: [20260130-090000-ffeedd0-11]
+  type: dict
+  sample:
+    result: succeeded
+    live: 20260131-120000-0a1b2c3-12
+    can_return_to: [20260130-090000-ffeedd0-11]
+    probe: {requests: 180, failures: 0, longest_gap_ms: 0, p50_ms: 3.1, p95_ms: 6.0, p99_ms: 9.2}
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, plan, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, ending, journal, rollout
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
-    APP_ARGUMENTS,
-    PATIENCE_ARGUMENTS,
-    layout_of,
-    patience_of,
-    run_module,
-)
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-ARGUMENTS: dict[str, Any] = {
-    **APP_ARGUMENTS,
-    **PATIENCE_ARGUMENTS,
-    "release": {"type": "str", "required": True},
-    "previous": {"type": "str", "default": ""},
-    "keep": {"type": "int", "default": 3},
-}
-
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    parameters = module.params
     if module.check_mode:
-        return {"changed": True, "removed": [], "can_return_to": []}
-    layout = layout_of(parameters)
-    wanted = candidate.load(layout, parameters["release"])
-    line = {
-        "action": plan.DEPLOY,
-        "more": {"by": wanted.created_by, "commit": wanted.commit},
-    }
-    with store.locked(layout.lock):
-        done = switching.finish(
-            layout,
-            wanted,
-            parameters["previous"] or None,
-            Engine(),
-            patience_of(parameters),
-            parameters["keep"],
-            line,
-        )
-    for warning in done.warnings:
+        return {"changed": True, "ended": {}}
+    layout, engine = layout_of(module.params), Engine()
+    with journal.step(layout, module.params["token"], lease=module.params["lease"]) as session:
+        wanted = candidate.load(layout, module.params["release"])
+        with rollout.taken_back(session, engine):
+            ended = ending.finish(session, wanted, engine)
+    for warning in ended.warnings:
         module.warn(f"Clean-up: {warning}")
-    return {"changed": True, "removed": list(done.removed), "can_return_to": list(done.can_return_to)}
+    return {"changed": True, "ended": ended.to_json()}
 
 
 def main() -> None:
-    run_module(ARGUMENTS, work)
+    run_module(STEP_ARGUMENTS, work)
 
 
 if __name__ == "__main__":

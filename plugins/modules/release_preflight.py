@@ -10,7 +10,8 @@ module: release_preflight
 short_description: Check a deploy on the host before anything is touched
 version_added: 0.1.0
 description:
-  - Checks the engine, the edge, the disk and the whole request, and stages it in memory-backed storage.
+  - Takes the lock of the app, and first completes or undoes a deploy that an earlier controller left unfinished.
+  - Checks the engine, the edge, disk, memory and the whole request, and stages it in memory-backed storage.
   - Nothing that runs is touched. A later M(davit.ec2.release_fetch) makes a release of what is staged.
 options:
   files:
@@ -75,6 +76,17 @@ options:
     type: list
     elements: str
     default: []
+  parallel:
+    description:
+      - Services that receive no traffic and may run beside those of the live release. Any other service that is neither
+        routed nor needed by a routed one is moved at the switch.
+    type: list
+    elements: str
+    default: []
+  memory_mb:
+    description: Memory that one copy of the app needs, in MiB; 0 means the sum of the memory limits.
+    type: int
+    default: 0
   gate:
     description: Checks that the candidate has to pass, as for M(davit.ec2.health_check).
     type: dict
@@ -97,6 +109,7 @@ options:
     default: 1024
 extends_documentation_fragment:
   - davit.ec2.app
+  - davit.ec2.app.lock
   - davit.ec2.app.standard
 """
 
@@ -110,6 +123,16 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+token:
+  description: What the later steps have to show.
+  returned: success
+  type: str
+  sample: 5f1d0c9a7b3e2468
+recovered:
+  description: What became of an earlier deploy that was left unfinished; empty when there was none.
+  returned: success
+  type: str
+  sample: ""
 version:
   description: The tag that is about to be deployed.
   returned: success
@@ -149,11 +172,28 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import fetch, preflight, store
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import APP_ARGUMENTS, layout_of, run_module
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    agent,
+    ending,
+    fetch,
+    journal,
+    plan,
+    preflight,
+    store,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
+    APP_ARGUMENTS,
+    LOCK_ARGUMENTS,
+    claim_of,
+    layout_of,
+    run_module,
+)
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
+
+    from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 
 ROUTE_ARGUMENTS = {
     "service": {"type": "str", "required": True},
@@ -164,6 +204,7 @@ ROUTE_ARGUMENTS = {
 
 ARGUMENTS: dict[str, Any] = {
     **APP_ARGUMENTS,
+    **LOCK_ARGUMENTS,
     "files": {"type": "dict", "required": True, "no_log": True},
     "compose_file": {"type": "str", "required": True},
     "version": {"type": "str", "default": ""},
@@ -174,6 +215,8 @@ ARGUMENTS: dict[str, Any] = {
     "profiles": {"type": "list", "elements": "str", "default": []},
     "routes": {"type": "list", "elements": "dict", "default": [], "options": ROUTE_ARGUMENTS},
     "stateful": {"type": "list", "elements": "str", "default": []},
+    "parallel": {"type": "list", "elements": "str", "default": []},
+    "memory_mb": {"type": "int", "default": 0},
     "gate": {"type": "dict", "default": {}},
     "model_probe": {"type": "dict", "default": {}},
     "tls": {"type": "bool", "default": False},
@@ -201,6 +244,9 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
         tls=parameters["tls"],
         resolver=parameters["resolver"],
         minimum_disk_mb=parameters["minimum_disk_mb"],
+        parallel=frozenset(parameters["parallel"]),
+        memory_mb=parameters["memory_mb"],
+        stop_first=parameters["settings"]["stop_first"],
     )
 
 
@@ -213,17 +259,49 @@ def check(module: AnsibleModule) -> dict[str, Any]:
             "version": request.version,
             "live": "",
             "stage": "",
+            "token": "",
             "unresolved": [],
             "up_to_date": False,
         }
     if module.check_mode:
+        _warn_of_lock(module, request.layout)
         with tempfile.TemporaryDirectory(prefix="davit-") as directory:
-            return judge(request, Path(directory) / "stage")
-    store.make_private(request.layout.stage.parent)
-    return judge(request, request.layout.stage)
+            return {"changed": False, "token": "", **judge(request, Path(directory) / "stage")}
+    return take_lock(module, request)
+
+
+def _warn_of_lock(module: AnsibleModule, layout: AppLayout) -> None:
+    held = journal.read(layout)
+    if held is not None:
+        module.warn(f"{layout.app} is locked by {held.owner} ({held.reason}, phase {held.phase}).")
+
+
+def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, Any]:
+    """Take the lock, recover what an earlier deploy left unfinished, and check the request."""
+    layout, engine = request.layout, Engine()
+    claim = claim_of(module.params, plan.DEPLOY)
+    store.make_private(layout.stage.parent)
+    recovered = ""
+    with journal.acquire(layout, claim, at_once=module.params["takeover"]) as (session, old):
+        if old is not None:
+            ended = ending.recover(session, engine, claim.owner)
+            recovered = f"{ended.result}: {ended.cause or ended.release}"
+            module.warn(f"An earlier {old.action} was left unfinished. {recovered}")
+            session.reopen()
+        try:
+            agent.install(layout)
+            journal.begin(session, claim)
+            told = judge(request, layout.stage)
+        except BaseException:
+            session.close()
+            raise
+        if told["up_to_date"]:
+            session.close()
+        return {"changed": bool(recovered), "token": session.journal.token, "recovered": recovered, **told}
 
 
 def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
+    """Stage the request in ``stage_dir``, and tell what is known of it without asking a registry."""
     staged = preflight.stage(request, stage_dir)
     live = preflight.live_release(request.layout)
     same = False
@@ -232,7 +310,6 @@ def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
     if same:
         store.remove_tree(stage_dir)
     return {
-        "changed": False,
         "version": staged.version,
         "live": live.id if live else "",
         "stage": str(stage_dir),

@@ -49,7 +49,6 @@ digests:
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import distribution
-from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
 
 if TYPE_CHECKING:
@@ -64,13 +63,7 @@ ARGUMENTS: dict[str, Any] = {
 
 def resolve(module: AnsibleModule) -> dict[str, Any]:
     config, timeout = module.params["docker_config"], module.params["timeout"]
-    try:
-        digests = {ref: distribution.digest_of(ref, config, timeout) for ref in module.params["references"]}
-    except DavitError as error:
-        raise DavitError(
-            f"No digest for {error} Nothing was touched. Does the tag exist, and may this user read it?"
-        ) from error
-    return {"changed": False, "digests": digests}
+    return {"changed": False, "digests": distribution.resolve(module.params["references"], config, timeout)}
 
 
 def main() -> None:

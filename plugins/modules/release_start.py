@@ -1,75 +1,73 @@
 #!/usr/bin/python
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""Start a release beside the live one, without any traffic."""
+"""Start a release beside the live one and judge it, without any traffic."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_start
-short_description: Start a release beside the live one, without any traffic
+short_description: Start a release beside the live one and judge it, without any traffic
 version_added: 0.1.0
 description:
-  - Has the services that own data run, runs the release's jobs, and starts its containers. The live release is not
-    touched, and no traffic reaches the new one.
-options:
-  release:
-    description: Id of the release.
-    type: str
-    required: true
-  start_timeout:
-    description: Seconds for jobs and for containers to be created and started.
-    type: float
-    default: 120.0
+  - Has the services that own data run, runs the release's jobs, starts its containers and puts them through the
+    release's own gate. The live release is not touched, and no traffic reaches the new one.
+  - A candidate that does not pass is taken away again before the module fails.
 extends_documentation_fragment:
   - davit.ec2.app
+  - davit.ec2.app.step
+  - davit.ec2.app.release
   - davit.ec2.app.standard
 """
 
 EXAMPLES = r"""
-- name: Start the candidate
+- name: Try the candidate
   davit.ec2.release_start:
     app: restaurant-search
-    release: 20260131-120000-0a1b2c3-12
+    token: "{{ staged.token }}"
+    release: "{{ fetched.release }}"
 """
 
 RETURN = r"""
+verdict:
+  description: Verdict of the gate with its evidence.
+  returned: when the gate was reached
+  type: dict
+  sample: {verdict: pass, cause: "", seconds: 3.1, checks: []}
 logs:
-  description: Last lines of what could not be started, by service.
-  returned: on failure of a job
+  description: Last lines of the candidate's containers or of the job that failed, by service.
+  returned: on failure
   type: dict
   sample:
     migrate: ["relation does not exist"]
+ended:
+  description: What became of the deploy on this host.
+  returned: on failure
+  type: dict
+  sample: {result: failed, live: 20260130-090000-ffeedd0-11}
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, store
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, rollout
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import APP_ARGUMENTS, layout_of, run_module
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
-
-ARGUMENTS: dict[str, Any] = {
-    **APP_ARGUMENTS,
-    "release": {"type": "str", "required": True},
-    "start_timeout": {"type": "float", "default": 120.0},
-}
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True}
     layout = layout_of(module.params)
-    wanted = candidate.load(layout, module.params["release"])
-    with store.locked(layout.lock):
-        candidate.start(layout, wanted, Engine(), module.params["start_timeout"], forward=True)
-    return {"changed": True}
+    with journal.step(layout, module.params["token"], lease=module.params["lease"]) as session:
+        wanted = candidate.load(layout, module.params["release"])
+        return {"changed": True, "verdict": rollout.try_candidate(session, wanted, Engine())}
 
 
 def main() -> None:
-    run_module(ARGUMENTS, work)
+    run_module(STEP_ARGUMENTS, work)
 
 
 if __name__ == "__main__":

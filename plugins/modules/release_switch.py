@@ -1,74 +1,91 @@
 #!/usr/bin/python
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""Send an app's traffic to another release, and prove it through the edge."""
+"""Send an app's traffic to another release, prove it through the edge, and watch it for a while."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release_switch
-short_description: Send an app's traffic to another release, and prove it through the edge
+short_description: Send an app's traffic to another release, prove it, and watch it
 version_added: 0.1.0
 description:
-  - Replaces the app's route in one step and asks through the edge until the wanted release answers. When it does not,
-    the old route is put back and proved in turn, and the module fails.
+  - Replaces the app's route in one step and asks through the edge until the wanted release answers. Then, for the
+    soak, the release's gate runs on while it serves and the old release stands by.
+  - At a breach, and when the edge does not follow, traffic goes back to the old release before the module fails.
 options:
-  release:
-    description: Id of the release, which has to run.
-    type: str
-    required: true
+  canary:
+    description: Parts of the traffic to give the release before all of it, each watched for a while.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      weight:
+        description: Percent of the traffic.
+        type: int
+        required: true
+      seconds:
+        description: How long.
+        type: float
+        default: 30.0
 extends_documentation_fragment:
   - davit.ec2.app
-  - davit.ec2.app.patience
+  - davit.ec2.app.step
+  - davit.ec2.app.release
   - davit.ec2.app.standard
 """
 
 EXAMPLES = r"""
-- name: Switch to the candidate
+- name: Send the traffic to the candidate
   davit.ec2.release_switch:
     app: restaurant-search
-    release: 20260131-120000-0a1b2c3-12
+    token: "{{ staged.token }}"
+    release: "{{ fetched.release }}"
+    canary:
+      - {weight: 10, seconds: 60}
 """
 
 RETURN = r"""
-previous:
-  description: Id of the release that was live before; empty at the first deploy.
-  returned: success
-  type: str
-  sample: 20260130-090000-ffeedd0-11
+verdict:
+  description: Verdict of the soak with its evidence.
+  returned: when the soak was reached
+  type: dict
+  sample: {verdict: pass, cause: "", seconds: 30.0, checks: []}
+ended:
+  description: What became of the deploy on this host.
+  returned: on failure
+  type: dict
+  sample: {result: rolled back, live: 20260130-090000-ffeedd0-11}
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, edge, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, rollout
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
-    APP_ARGUMENTS,
-    PATIENCE_ARGUMENTS,
-    layout_of,
-    patience_of,
-    run_module,
-)
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
+SHARE_ARGUMENTS = {
+    "weight": {"type": "int", "required": True},
+    "seconds": {"type": "float", "default": 30.0},
+}
+
 ARGUMENTS: dict[str, Any] = {
-    **APP_ARGUMENTS,
-    **PATIENCE_ARGUMENTS,
-    "release": {"type": "str", "required": True},
+    **STEP_ARGUMENTS,
+    "canary": {"type": "list", "elements": "dict", "default": [], "options": SHARE_ARGUMENTS},
 }
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
-        return {"changed": True, "previous": ""}
+        return {"changed": True}
     layout = layout_of(module.params)
-    wanted = candidate.load(layout, module.params["release"])
-    with store.locked(layout.lock):
-        edge.read_routes(layout)
-        previous = switching.switch(layout, wanted, Engine(), patience_of(module.params))
-    return {"changed": True, "previous": previous or ""}
+    with journal.step(layout, module.params["token"], lease=module.params["lease"]) as session:
+        wanted = candidate.load(layout, module.params["release"])
+        verdict = rollout.go_live(session, wanted, Engine(), module.params["canary"])
+        return {"changed": True, "verdict": verdict}
 
 
 def main() -> None:

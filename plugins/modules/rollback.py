@@ -1,44 +1,44 @@
 #!/usr/bin/python
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""Bring back an earlier release, or undo a deploy that failed."""
+"""Bring back an earlier release, or stop and undo a deploy."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: rollback
-short_description: Bring back an earlier release, or undo a deploy that failed
+short_description: Bring back an earlier release, or stop and undo a deploy
 version_added: 0.1.0
 description:
-  - Without O(candidate), brings back a kept release as it was (digests, Compose file, environment, secrets, route) - it
-    is verified, started, put through its own gate, switched to, and proved through the edge. The live release serves
-    until then.
-  - With O(candidate), undoes a deploy that failed, from whatever point it had reached. If the edge serves the
-    candidate, traffic goes back to the last good release first.
+  - Without O(token), brings back a kept release as it was (digests, Compose file, environment, secrets, route) - it is
+    verified, started, put through its own gate, switched to, and proved through the edge. The live release serves
+    until then. While a deploy is under way, that deploy is stopped and undone instead.
+  - With O(token), undoes the deploy that holds the lock, from whatever point it has reached. If the edge serves the
+    candidate, traffic goes back to the former release first.
 options:
   release:
     description: Id of the release to bring back. Without one, the last good release before the live one.
     type: str
     default: ''
-  candidate:
-    description: Id of the release whose deploy failed.
+  token:
+    description: Token of the deploy to undo.
     type: str
     default: ''
   cause:
     description: Why; goes into the history.
     type: str
     default: ''
-  by:
-    description: Who; goes into the history.
-    type: str
-    default: ''
-  keep:
-    description: How many good releases to keep beside the live one.
-    type: int
-    default: 3
+  blamed:
+    description: With O(token), whether the release itself was found wanting, so that it is not deployed again.
+    type: bool
+    default: true
+  wait:
+    description: Seconds to wait for a deploy that is under way to be undone.
+    type: float
+    default: 180.0
 extends_documentation_fragment:
   - davit.ec2.app
-  - davit.ec2.app.patience
+  - davit.ec2.app.lock
   - davit.ec2.app.standard
 """
 
@@ -46,12 +46,14 @@ EXAMPLES = r"""
 - name: Go back to the last good release before the live one
   davit.ec2.rollback:
     app: restaurant-search
+    cause: wrong prices
 
-- name: Undo a failed deploy
+- name: Undo the deploy that holds the lock
   davit.ec2.rollback:
     app: restaurant-search
-    candidate: 20260131-120000-0a1b2c3-12
-    cause: "container api: exited with code 1"
+    token: "{{ staged.token }}"
+    cause: another host failed
+    blamed: false
 """
 
 RETURN = r"""
@@ -60,38 +62,32 @@ live:
   returned: success
   type: str
   sample: 20260130-090000-ffeedd0-11
-release:
-  description: Id of the release that was brought back.
-  returned: without O(candidate)
+ended:
+  description: How it ended on this host; empty when nothing had to be done.
+  returned: success
+  type: dict
+  sample: {result: succeeded, can_return_to: [], probe: {requests: 90, failures: 0}}
+stopped:
+  description: What was stopped and undone, when a deploy was under way.
+  returned: success
   type: str
-  sample: 20260130-090000-ffeedd0-11
+  sample: deploy v3 by alice@laptop
 verdict:
   description: Verdict of the gate over the release that was brought back.
-  returned: without O(candidate)
+  returned: when a release was brought back
   type: dict
   sample: {verdict: pass}
-logs:
-  description: Last lines of the candidate's containers, by service.
-  returned: with O(candidate)
-  type: dict
-  sample: {api: ["Traceback (most recent call last):"]}
-can_return_to:
-  description: Ids of releases that a further rollback could bring back, newest first.
-  returned: without O(candidate)
-  type: list
-  elements: str
-  sample: []
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, plan, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, plan, rollback, rollout, store
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
     APP_ARGUMENTS,
-    PATIENCE_ARGUMENTS,
+    LOCK_ARGUMENTS,
+    claim_of,
     layout_of,
-    patience_of,
     run_module,
 )
 
@@ -100,55 +96,42 @@ if TYPE_CHECKING:
 
 ARGUMENTS: dict[str, Any] = {
     **APP_ARGUMENTS,
-    **PATIENCE_ARGUMENTS,
+    **LOCK_ARGUMENTS,
     "release": {"type": "str", "default": ""},
-    "candidate": {"type": "str", "default": ""},
+    "token": {"type": "str", "default": "", "no_log": False},
     "cause": {"type": "str", "default": ""},
-    "by": {"type": "str", "default": ""},
-    "keep": {"type": "int", "default": 3},
+    "blamed": {"type": "bool", "default": True},
+    "wait": {"type": "float", "default": 180.0},
 }
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
-    parameters = module.params
-    layout = layout_of(parameters)
-    engine, patience = Engine(), patience_of(parameters)
+    parameters, layout, engine = module.params, layout_of(module.params), Engine()
     if module.check_mode:
         return _foresee(module)
-    with store.locked(layout.lock):
-        if parameters["candidate"]:
-            failed = candidate.load(layout, parameters["candidate"])
-            cause = parameters["cause"] or "unknown"
-            undone = switching.turn_away(layout, failed, cause, engine, patience, by=parameters["by"])
-            for warning in undone.pop("warnings"):
-                module.warn(f"Clean-up: {warning}")
-            return {"changed": True, **undone, "live": undone["live"] or ""}
-        done = switching.roll_back(
-            layout,
-            parameters["release"] or None,
-            engine,
-            patience,
-            parameters["keep"],
-            by=parameters["by"],
-            cause=parameters["cause"],
-        )
-    for warning in done.pop("warnings", []):
+    if parameters["token"]:
+        done = rollback.undo(layout, parameters["token"], parameters["cause"], engine, blamed=parameters["blamed"])
+    else:
+        claim = claim_of(parameters, plan.ROLLBACK, cause=parameters["cause"])
+        done = rollback.go_back(layout, parameters["release"], claim, engine, parameters["wait"])
+    for warning in done.ended.warnings if done.ended else ():
         module.warn(f"Clean-up: {warning}")
-    return done
+    return done.to_json()
 
 
 def _foresee(module: AnsibleModule) -> dict[str, Any]:
     layout = layout_of(module.params)
     state = store.read_state(layout)
-    if module.params["candidate"]:
-        return {"changed": True, "live": state.last_good or ""}
+    under_way = journal.read(layout)
+    if under_way is not None:
+        return {"changed": True, "live": under_way.previous, "ended": {}, "stopped": rollback.name_of(under_way)}
     name = plan.rollback_target(state, module.params["release"] or None)
-    switching.verify(layout, candidate.load(layout, name), Engine())
-    return {"changed": name != state.live, "release": name, "live": name}
+    rollout.verify(layout, candidate.load(layout, name), Engine())
+    return {"changed": name != state.live, "live": name, "ended": {}, "stopped": ""}
 
 
 def main() -> None:
-    run_module(ARGUMENTS, work, mutually_exclusive=[("release", "candidate")])
+    run_module(ARGUMENTS, work, mutually_exclusive=[("release", "token")])
 
 
 if __name__ == "__main__":

@@ -18,11 +18,12 @@ def state(live: int | None, kept: list[int], events: str, last_good: int | None 
     history = []
     for event in events.split():
         result = plan.FAILED if event.endswith("!") else plan.SUCCEEDED
+        bad = result == plan.FAILED
         source, arrow, target = event.rstrip("!").partition(">")
         if arrow:
-            history.append(Event(int(source), plan.ROLLBACK, rid(int(target)), rid(int(source)), result))
+            history.append(Event(int(source), plan.ROLLBACK, rid(int(target)), rid(int(source)), result, blamed=bad))
         else:
-            history.append(Event(int(source), plan.DEPLOY, rid(int(source)), None, result))
+            history.append(Event(int(source), plan.DEPLOY, rid(int(source)), None, result, blamed=bad))
     return HostState(
         live=None if live is None else rid(live),
         last_good=None if last_good is None else rid(last_good),

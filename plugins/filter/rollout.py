@@ -1,0 +1,133 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Decisions over a fleet: in which batches a release is tried, who failed, and what to say of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+DOCUMENTATION = r"""
+name: rollout
+author: The Davit maintainers (@davit-ec2)
+version_added: 0.1.0
+short_description: Batches, failures and the summary of a rollout over a fleet
+description:
+  - P(davit.ec2.rollout_batches#filter) cuts a list of hosts into batches, P(davit.ec2.rollout_failures#filter) finds
+    the hosts on which a step failed or which cannot be reached, and P(davit.ec2.rollout_summary#filter) tells per host
+    how it ended.
+options:
+  _input:
+    description: The hosts, or the host variables.
+    type: raw
+    required: true
+"""
+
+STEPS = {
+    "__compose_release_staged": "preflight",
+    "__registry_login": "fetch",
+    "__compose_release_resolved": "fetch",
+    "__compose_release_fetched": "fetch",
+    "__compose_release_tried": "start or gate",
+    "__compose_release_switched": "switch or soak",
+    "__compose_release_finished": "finish",
+}
+"""Registered result of each step of the role, and the phase it stands for, in order."""
+
+
+def batches(hosts: Sequence[str], sizes: Sequence[Any]) -> list[list[str]]:
+    """``hosts`` in batches of ``sizes``: numbers, or percentages of all hosts, of which the last repeats."""
+    if not sizes:
+        raise AnsibleFilterError("compose_release_batches is empty; give it a size, such as [1, '50%'].")
+    counts = [_count(size, len(hosts)) for size in sizes]
+    made: list[list[str]] = []
+    start = 0
+    while start < len(hosts):
+        count = counts[min(len(made), len(counts) - 1)]
+        made.append(list(hosts[start : start + count]))
+        start += count
+    return made
+
+
+def _count(size: Any, total: int) -> int:
+    text = str(size).strip()
+    number = text[:-1] if text.endswith("%") else text
+    if not number.isdigit() or int(number) == 0:
+        raise AnsibleFilterError(f"compose_release_batches has {size!r}; a batch is a number or a percentage above 0.")
+    return max(1, math.floor(total * int(number) / 100)) if text.endswith("%") else int(number)
+
+
+def failures(
+    hostvars: Mapping[str, Any], all_hosts: Sequence[str], present: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Host to phase and cause, for each host on which a step failed or which left the play."""
+    found: dict[str, dict[str, Any]] = {}
+    for host in all_hosts:
+        said = _failed_step(hostvars[host])
+        if said is not None:
+            found[host] = said
+        elif host not in present:
+            found[host] = {"phase": "unknown", "cause": "it cannot be reached", "unreachable": True, "ended": {}}
+    return found
+
+
+def _failed_step(variables: Mapping[str, Any]) -> dict[str, Any] | None:
+    for name, phase in STEPS.items():
+        result = variables.get(name)
+        if not isinstance(result, Mapping) or not (result.get("failed") or result.get("unreachable")):
+            continue
+        return {
+            "phase": phase,
+            "cause": str(result.get("msg", "unknown")).strip(),
+            "unreachable": bool(result.get("unreachable")),
+            "logs": result.get("logs") or {},
+            "ended": result.get("ended") or {},
+        }
+    return None
+
+
+def summary(hostvars: Mapping[str, Any], all_hosts: Sequence[str], failed: Mapping[str, Any]) -> list[str]:
+    """A line per host: how the rollout ended there, and what is live now."""
+    return [f"{host}: {_line(hostvars[host], failed.get(host))}" for host in all_hosts]
+
+
+def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str:
+    reverted = variables.get("__compose_release_reverted") or {}
+    ended = (failed or {}).get("ended") or reverted.get("ended") or {}
+    if failed is None:
+        if ended:
+            return f"undone for the others' sake; live: {ended.get('live') or 'nothing yet'}"
+        return f"not touched; live: {(variables.get('__compose_release_staged') or {}).get('live') or 'nothing yet'}"
+    said = f"failed in {failed['phase']}: {failed['cause']}"
+    if failed["unreachable"] and not ended:
+        return f"{said}; NOT reverted by this run: the host itself does so within its lease, playbooks/status.yml tells"
+    return f"{said}; {ended.get('result') or 'nothing was touched'}; live: {_live(variables, ended)}"
+
+
+def _live(variables: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
+    staged = variables.get("__compose_release_staged") or {}
+    return str(ended.get("live") or staged.get("live") or "nothing yet")
+
+
+def probe_line(seen: Mapping[str, Any]) -> str:
+    """What the load probe saw, in one line."""
+    if not seen or not seen.get("requests"):
+        return "not measured"
+    times = "/".join(f"{seen.get(key) or 0:.0f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
+    gap = f", longest gap {seen.get('longest_gap_ms') or 0:.0f} ms" if seen.get("failures") else ""
+    return f"{seen['requests']} requests, {seen.get('failures', 0)} failed{gap}, p50/p95/p99 {times} ms"
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Any]:
+        return {
+            "rollout_batches": batches,
+            "rollout_failures": failures,
+            "rollout_summary": summary,
+            "probe_line": probe_line,
+        }

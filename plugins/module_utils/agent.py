@@ -1,0 +1,191 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The program that the host itself runs: recovery when a controller is gone, clean-up, the load probe.
+
+It is made of the very files that the modules are made of, by the module that takes the lock, so that
+whoever recovers a deploy has the same code as who began it.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import io
+import json
+import signal
+import sys
+import threading
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible_collections.davit.ec2.plugins.module_utils import ending, journal, load_probe, store, tidy
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+
+PACKAGE = "ansible_collections.davit.ec2.plugins.module_utils"
+UNITS = Path("/etc/systemd/system")
+SERVICE, TIMER = "davit-recover.service", tidy.TIMER
+EVERY = 15
+"""Seconds between two looks at the leases while a deploy is under way."""
+
+MAIN = f"import sys\nfrom {PACKAGE}.agent import main\nsys.exit(main(sys.argv[1:]))\n"
+
+
+def units(root: str) -> dict[str, str]:
+    """The service, which also runs at each boot, and the timer, which runs while there is a deploy.
+
+    No unit runs on a host on which nothing is under way.
+    """
+    program = f"/usr/bin/python3 {AppLayout('a', root).agent}"
+    service = [
+        "[Unit]",
+        "Description=Complete or undo a deploy of Davit whose controller is gone",
+        "After=docker.service",
+        f"ConditionPathExistsGlob={root}/apps/*/deploy.json",
+        "[Service]",
+        "Type=oneshot",
+        f"ExecStart={program} recover {root}",
+        "TimeoutStartSec=3600",
+        "[Install]",
+        "WantedBy=multi-user.target",
+    ]
+    timer = [
+        "[Unit]",
+        "Description=Look after the leases of Davit's deploys",
+        "[Timer]",
+        f"OnActiveSec={EVERY}",
+        f"OnCalendar=*:*:0/{EVERY}",
+        "AccuracySec=1s",
+        f"Unit={SERVICE}",
+    ]
+    return {SERVICE: "\n".join(service) + "\n", TIMER: "\n".join(timer) + "\n"}
+
+
+def archive() -> bytes:
+    """This module and all that it needs as a program of one file: the same bytes for the same code."""
+    content = {"__main__.py": MAIN}
+    for name, source in _sources().items():
+        content[f"{PACKAGE}.{name}".replace(".", "/") + ".py"] = source
+    parts = PACKAGE.split(".")
+    for depth in range(1, len(parts) + 1):
+        content["/".join([*parts[:depth], "__init__.py"])] = ""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as bundle:
+        for path in sorted(content):
+            bundle.writestr(zipfile.ZipInfo(path, (2026, 1, 1, 0, 0, 0)), content[path])
+    return made.getvalue()
+
+
+def _sources() -> dict[str, str]:
+    """Module to source of everything that this module imports from its package, itself included."""
+    found: dict[str, str] = {}
+    wanted = ["agent"]
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        spec = importlib.util.find_spec(f"{PACKAGE}.{name}")
+        source = getattr(spec.loader, "get_source", lambda _: None)(spec.name) if spec else None
+        if source is None:
+            raise DavitError(f"The source of {name} cannot be read, so the host cannot be given its program.")
+        found[name] = source
+        wanted += _imports(source)
+    return found
+
+
+def _imports(source: str) -> list[str]:
+    names = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
+            names.append(str(node.module)[len(PACKAGE) + 1 :])
+    return names
+
+
+def install(layout: AppLayout) -> None:
+    """Have program and units in place, and the timer running. Without systemd the next deploy recovers."""
+    _replace(layout.agent, archive(), 0o700)
+    if not UNITS.is_dir():
+        return
+    changed = [_replace(UNITS / name, text.encode(), 0o644) for name, text in units(layout.root).items()]
+    try:
+        if any(changed):
+            run(["systemctl", "daemon-reload"])
+            run(["systemctl", "enable", "--quiet", SERVICE])
+        run(["systemctl", "start", "--no-block", TIMER])
+    except CommandError as error:
+        raise DavitError(f"The host's recovery timer could not be started. {error}") from error
+
+
+def _replace(path: Path, content: bytes, mode: int) -> bool:
+    if path.exists() and path.read_bytes() == content:
+        return False
+    if not path.parent.exists():
+        store.make_private(path.parent)
+    store.write(path, content, mode)
+    return True
+
+
+def recover_all(root: str) -> int:
+    """Recover every app whose lease has ended; the exit code is that of the program.
+
+    With nothing left to look after, the timer stops itself.
+    """
+    failed = 0
+    apps = [AppLayout(path.parent.name, root) for path in sorted(Path(root).glob("apps/*/deploy.json"))]
+    for layout in apps:
+        try:
+            said = recover(layout)
+        except (DavitError, OSError) as error:
+            failed, said = 1, str(error)
+        if said:
+            sys.stdout.write(f"{layout.app}: {said}\n")
+    tidy.rest(root)
+    return failed
+
+
+def recover(layout: AppLayout) -> str:
+    """Recover one app if its lease has ended; what was done, or '' when somebody works on it."""
+    left = journal.read(layout)
+    if left is None or left.remaining(journal.moment()) > 0:
+        return ""
+    claim = journal.Claim("the host's timer", "recovery", left.action, 60.0, left.settings)
+    try:
+        with journal.acquire(layout, claim) as (session, old):
+            if old is None:
+                session.close()
+                return ""
+            ended = ending.recover(session, Engine(), "the host's timer")
+    except journal.LockedError:
+        return ""
+    return f"{ended.result}: {ended.cause or ended.release}; live: {ended.live or 'nothing'}"
+
+
+def probe(out: str, rate: str, limit: str, target: str) -> int:
+    """Ask until SIGTERM."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    load_probe.run(load_probe.Target.from_json(json.loads(target)), float(rate), Path(out), float(limit), stop)
+    return 0
+
+
+def main(arguments: Sequence[str]) -> int:
+    """davit.pyz recover ROOT | tidy ROOT APP KEEP DRAIN | probe OUT RATE LIMIT TARGET"""
+    if not arguments:
+        sys.stderr.write(f"usage: {main.__doc__}\n")
+        return 2
+    command, *rest = arguments
+    if command == "recover":
+        return recover_all(rest[0])
+    if command == "tidy":
+        problems = tidy.clean_up(AppLayout(rest[1], rest[0]), int(rest[2]), float(rest[3]))
+        sys.stdout.writelines(f"{problem}\n" for problem in problems)
+        return 1 if problems else 0
+    if command == "probe":
+        return probe(*rest)
+    sys.stderr.write(f"unknown command {command!r}; usage: {main.__doc__}\n")
+    return 2

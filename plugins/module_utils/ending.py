@@ -1,0 +1,236 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The ways in which a deploy or rollback ends: finished, undone, or recovered after its controller died.
+
+Each may itself die at any line and be called again: what it has done is seen on the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    candidate,
+    gates,
+    journal,
+    plan,
+    probing,
+    recovery,
+    store,
+    switching,
+    tidy,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Session
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.recovery import Recovery
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How it ended on this host. ``live`` is '' when nothing is; ``probe`` is what the load probe saw."""
+
+    result: str
+    release: str
+    live: str
+    cause: str
+    logs: dict[str, list[str]]
+    probe: dict[str, Any]
+    can_return_to: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "can_return_to": list(self.can_return_to), "warnings": list(self.warnings)}
+
+
+def patience_of(session: Session) -> Patience:
+    return Patience.of(session.journal.settings)
+
+
+def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> Ended:
+    """Make ``wanted`` the last good release; the old one is stopped in the background.
+
+    Raises DavitError when what runs is not what the record says. Last good moves first, since a failed
+    deploy after this one returns to it. After the history line everything is clean-up, whose failure is
+    a warning and never a failed deploy.
+    """
+    layout, patience = session.layout, patience_of(session)
+    session.advance(journal.FINISH)
+    warnings: list[str] = []
+    if session.journal.previous:
+        tidy.attempt(warnings, partial(_retire, layout, session.journal.previous, engine))
+    candidate.settle(wanted, engine)
+    switching.serve_alone(layout, wanted, patience)
+    require_truth(wanted, engine)
+    store.point(layout.live, layout.release(wanted.id))
+    store.point(layout.last_good, layout.release(wanted.id))
+    seen = probing.stop(layout)
+    note(session, wanted.id, plan.SUCCEEDED, probe=seen, **more)
+    session.close()
+    tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
+    targets = plan.rollback_targets(store.read_state(layout))
+    return Ended(plan.SUCCEEDED, wanted.id, wanted.id, "", {}, seen, targets, tuple(warnings))
+
+
+def _retire(layout: AppLayout, name: str, engine: Engine) -> None:
+    """From here on a reboot must not start the old release."""
+    engine.restart_policy([c.id for c in engine.containers(plan.project_name(layout.app, name))], "no")
+
+
+def require_truth(wanted: Release, engine: Engine) -> None:
+    """Compare what runs with the record. Raises DavitError: a release that is not what it says is not good."""
+    found = engine.containers(wanted.project)
+    for service in wanted.services:
+        image = wanted.images[service].pinned if service in wanted.images else None
+        for container in (c for c in found if c.service == service):
+            if image is not None and container.image != image:
+                raise DavitError(f"'{service}' runs {container.image} instead of {image}.")
+            if container.status != "running":
+                raise DavitError(f"'{service}' is {container.status} at the end of the deploy.")
+        if not any(c.service == service for c in found):
+            raise DavitError(f"'{service}' has no container at the end of the deploy.")
+
+
+def undo(session: Session, cause: str, engine: Engine, *, blamed: bool = True, **more: Any) -> Ended:
+    """Take back what a deploy or rollback has done so far, and free the lock.
+
+    Raises DavitError when it finished well: then there is nothing to undo.
+    """
+    layout = session.layout
+    what = recovery.undo(session.journal, switching.serving(layout), store.pointed(layout.last_good) or "")
+    if what is None:
+        raise DavitError(
+            f"Release {session.journal.release} finished well and is the last good one, so it stays."
+            " To leave it, run playbooks/rollback.yml."
+        )
+    return _carry_out(session, what, engine, cause, blamed=blamed, **more)
+
+
+def recover(session: Session, engine: Engine, by: str) -> Ended:
+    """Complete or undo what an earlier controller left unfinished, and free the lock."""
+    layout, old = session.layout, session.journal
+    what = recovery.recover(old, switching.serving(layout), store.pointed(layout.last_good) or "")
+    gone = f"its controller ({old.owner}) went away in phase {old.phase}; recovered by {by}"
+    if what.action == recovery.JUDGE:
+        what = _judge(session, what, engine)
+    if what.action == recovery.FINISH:
+        wanted = candidate.load(layout, what.candidate)
+        return finish(session, wanted, engine, cause=gone, recovered_by=by)
+    blamed = what.action == recovery.RETURN
+    cause = f"{gone}: {what.reason}"
+    return _carry_out(session, what, engine, cause, blamed=blamed, recovered_by=by)
+
+
+def _judge(session: Session, what: Recovery, engine: Engine) -> Recovery:
+    """Turn JUDGE into FINISH or RETURN by the candidate's own gate."""
+    layout = session.layout
+    try:
+        wanted = candidate.load(layout, what.candidate)
+        store.point(layout.live, layout.release(wanted.id))
+        switching.resume(layout, wanted, what.otherwise, engine, patience_of(session))
+        verdict = candidate.watch(wanted, engine)
+    except DavitError as error:
+        return Recovery(recovery.RETURN, what.candidate, what.otherwise, str(error))
+    if verdict["verdict"] == gates.PASS:
+        return Recovery(recovery.FINISH, what.candidate, what.candidate, "its gate passed")
+    return Recovery(recovery.RETURN, what.candidate, what.otherwise, f"{verdict['verdict']}: {verdict['cause']}")
+
+
+def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, blamed: bool, **more: Any) -> Ended:
+    """FORGET, REMOVE or RETURN. The history is told before the candidate is removed, so that the record
+    is true also when the removal does not work."""
+    layout, patience, warnings = session.layout, patience_of(session), list[str]()
+    phase = session.journal.phase
+    if what.action == recovery.FORGET:
+        store.remove_tree(layout.stage)
+        if what.candidate:
+            tidy.attempt(warnings, partial(tidy.forget, layout, what.candidate, engine))
+        if "recovered_by" in more:
+            note(session, what.candidate, plan.INTERRUPTED, cause=cause, blamed=False, **more)
+        session.close()
+        return _ended(layout, plan.FAILED, what, cause, {}, {}, warnings)
+    former = candidate.load(layout, what.live) if what.live else None
+    logs = candidate.last_words(plan.project_name(layout.app, what.candidate), engine)
+    failed = _load_or_none(layout, what.candidate)
+    if what.action == recovery.RETURN:
+        switching.return_traffic(layout, failed, former, engine, patience)
+    else:
+        _set_aside(session, what.candidate, failed, former, engine)
+    store.point(layout.live, layout.release(what.live) if what.live else None)
+    seen = probing.stop(layout)
+    result = plan.ROLLED_BACK if what.action == recovery.RETURN else plan.FAILED
+    if "recovered_by" in more and not blamed:
+        result = plan.INTERRUPTED
+    note(session, what.candidate, result, cause=cause, blamed=blamed, probe=seen, phase=phase, **more)
+    session.close()
+    tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
+    return _ended(layout, result, what, cause, logs, seen, warnings)
+
+
+def _set_aside(session: Session, name: str, failed: Release | None, former: Release | None, engine: Engine) -> None:
+    """Take the candidate away, and have the former release serve alone and run as a whole.
+
+    Before the switch no request can have reached the candidate, so it is removed at once; later, and
+    the target of a rollback, is left to the clean-up, which gives it the time to end well.
+    """
+    layout, patience = session.layout, patience_of(session)
+    if former is not None and candidate.is_running(former, engine):
+        switching.serve_alone(layout, former, patience)
+    project = plan.project_name(layout.app, name)
+    if session.journal.action == plan.ROLLBACK or session.journal.phase not in (journal.START, journal.GATE):
+        engine.restart_policy([c.id for c in engine.containers(project)], "no")
+        if failed is not None:
+            candidate.stop_workers(failed, engine, patience.stop_timeout)
+    else:
+        engine.remove_project(project)
+    if former is not None and candidate.ensure_running(layout, former, engine, patience.start_timeout):
+        candidate.watch(former, engine)
+        switching.serve_alone(layout, former, patience)
+
+
+def _load_or_none(layout: AppLayout, name: str) -> Release | None:
+    try:
+        return candidate.load(layout, name)
+    except DavitError:
+        return None
+
+
+def _ended(
+    layout: AppLayout,
+    result: str,
+    what: Recovery,
+    cause: str,
+    logs: dict[str, list[str]],
+    seen: dict[str, Any],
+    warnings: list[str],
+) -> Ended:
+    targets = plan.rollback_targets(store.read_state(layout))
+    return Ended(result, what.candidate, what.live, cause, logs, seen, targets, tuple(warnings))
+
+
+def note(session: Session, name: str, result: str, **more: Any) -> None:
+    """Add a line to the history, once for each deploy or rollback: a repeated end does not tell it twice."""
+    layout, now = session.layout, session.journal
+    if any(line.get("deploy") == now.started_at and line["release"] == name for line in store.read_history(layout)):
+        return
+    known = _load_or_none(layout, name) if name else None
+    line = {
+        "sequence": plan.sequence_of(name) if name else 0,
+        "action": now.action,
+        "release": name,
+        "version": known.version if known else "",
+        "commit": known.commit if known else "",
+        "previous": now.previous or None,
+        "result": result,
+        "content_hash": known.content_hash if known else "",
+        "by": now.owner,
+        "deploy": now.started_at,
+        "at": journal.utc(),
+        **{key: value for key, value in more.items() if value not in ({}, "")},
+    }
+    store.append_history(layout, line)

@@ -1,0 +1,79 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The load probe of a deploy as a unit of the host: it asks through the edge from start to end, and lives
+on whatever becomes of the step that started it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import edge, load_probe, store
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
+from ansible_collections.davit.ec2.plugins.module_utils.gate_run import TRAFFIC
+from ansible_collections.davit.ec2.plugins.module_utils.gates import Look
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.load_probe import Target
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release, parse_gate
+
+LIMIT = 4 * 3600
+"""Seconds after which a probe that nobody stopped ends."""
+
+
+def target_of(release: Release) -> Target:
+    """What is asked: the readiness check of the first route, as a client would ask it."""
+    endpoint = release.endpoints[0]
+    checks = [c for c in parse_gate(release.gate, release.endpoints).http if c.url.startswith(endpoint.url)]
+    ready = next((c for c in checks if c.readiness and c.method == "GET"), None)
+    path = ready.url[len(endpoint.url) :] if ready else endpoint.route.path
+    if not path.startswith(endpoint.route.path):
+        path = endpoint.route.path
+    address = edge.address_of(endpoint, release.tls)
+    return Target(
+        address[: len(address) - len(endpoint.route.path)] + path, headers=dict(ready.headers) if ready else {}
+    )
+
+
+def unit_of(layout: AppLayout) -> str:
+    return f"davit-probe-{layout.app}"
+
+
+def start(layout: AppLayout, release: Release, rate: float) -> None:
+    """Begin to ask ``rate`` times a second. A host without systemd goes without: a probe must not stop a deploy."""
+    if rate <= 0:
+        return
+    store.make_private(layout.probe.parent)
+    layout.probe.unlink(missing_ok=True)
+    with contextlib.suppress(CommandError):
+        run(
+            [
+                *("systemd-run", "--quiet", "--collect", f"--unit={unit_of(layout)}"),
+                *(f"--property=RuntimeMaxSec={LIMIT}", "--property=MemoryMax=128M", "--property=TimeoutStopSec=5"),
+                *("/usr/bin/python3", str(layout.agent), "probe"),
+                *(str(layout.probe), str(rate), str(LIMIT), json.dumps(target_of(release).to_json())),
+            ],
+            timeout=10,
+        )
+
+
+def stop(layout: AppLayout) -> dict[str, Any]:
+    """End the probe and return what it saw; {} when there was none."""
+    if not layout.probe.exists():
+        return {}
+    with contextlib.suppress(CommandError):
+        run(["systemctl", "stop", f"{unit_of(layout)}.service"], timeout=20)
+    seen = load_probe.read(layout.probe)
+    layout.probe.unlink(missing_ok=True)
+    return seen
+
+
+def look(layout: AppLayout, failures: int) -> Look | None:
+    """What users see right now, as the probe has it; None without a probe."""
+    seen = load_probe.read(layout.probe)
+    if not seen.get("requests"):
+        return None
+    lost = int(seen.get("failed_in_a_row", 0))
+    if lost >= failures:
+        return Look(TRAFFIC, False, f"{lost} requests in a row failed ({seen.get('first_failure')})", hopeless=True)
+    return Look(TRAFFIC, True, f"{seen['requests']} requests, {seen['failures']} failed")

@@ -1,0 +1,102 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""A person's way back: to an earlier release, or out of a deploy that is under way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import agent, ending, journal, plan, rollout, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils.ending import Ended
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Journal, LockedError, Session
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of it. ``stopped`` names the deploy that was undone for it, if there was one."""
+
+    live: str
+    changed: bool
+    stopped: str = ""
+    ended: Ended | None = None
+    verdict: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "ended": self.ended.to_json() if self.ended else {}, "verdict": self.verdict or {}}
+
+
+def name_of(found: Journal) -> str:
+    return f"{found.reason} by {found.owner}"
+
+
+def undo(layout: AppLayout, token: str, cause: str, engine: Engine, *, blamed: bool) -> Done:
+    """Undo the deploy that holds the lock with ``token``; nothing is changed when it holds it no longer
+    because it has been undone already."""
+    if journal.read(layout) is None:
+        return Done(store.pointed(layout.live) or "", changed=False)
+    with journal.step(layout, token) as session:
+        ended = ending.undo(session, cause or "asked for", engine, blamed=blamed)
+    return Done(ended.live, changed=True, ended=ended)
+
+
+def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: float) -> Done:
+    """Bring back ``wanted``, or the last good release before the live one for ''.
+
+    A deploy that is under way is stopped and undone; that is the whole rollback, unless another release
+    is wanted than the one that is live then. A person's wish to go back outranks the lease of a deploy:
+    its token makes sure that its controller does nothing more.
+    """
+    stopped = _stop_working_step(layout, claim, wait)
+    with journal.acquire(layout, claim, at_once=True) as (session, old):
+        if old is not None:
+            stopped = name_of(old)
+            ended = _end(session, old, claim, engine)
+            if wanted in ("", ended.live) and ended.live:
+                return Done(ended.live, changed=True, stopped=stopped, ended=ended)
+            session.reopen()
+        elif stopped and wanted in ("", store.pointed(layout.live)):
+            session.close()
+            return Done(store.pointed(layout.live) or "", changed=True, stopped=stopped)
+        try:
+            agent.install(layout)
+            journal.begin(session, claim)
+            state = store.read_state(layout)
+            name = plan.rollback_target(state, wanted or None)
+        except BaseException:
+            session.close()
+            raise
+        if name == state.live and switching.serving(layout) == name:
+            session.close()
+            return Done(name, changed=False, stopped=stopped)
+        verdict, ended = rollout.go_back(session, name, engine)
+    return Done(name, changed=True, stopped=stopped, ended=ended, verdict=verdict)
+
+
+def _end(session: Session, old: Journal, claim: Claim, engine: Engine) -> Ended:
+    """A deploy whose lease runs is stopped for good; one that was left behind is recovered."""
+    if old.remaining(journal.moment()) > 0:
+        blamed = old.phase in (journal.SOAK, journal.FINISH)
+        return ending.undo(session, f"stopped by {claim.owner}: {claim.settings['cause']}", engine, blamed=blamed)
+    return ending.recover(session, engine, claim.owner)
+
+
+def _stop_working_step(layout: AppLayout, claim: Claim, wait: float) -> str:
+    """Ask a step that works right now to undo its deploy, and await that; the deploy's name, '' for none."""
+    found = journal.read(layout)
+    if found is None or not store.is_locked(layout.lock):
+        return ""
+    journal.ask_to_abort(layout, found, claim.owner, str(claim.settings["cause"]))
+    deadline = time.monotonic() + wait
+    while time.monotonic() < deadline:
+        now = journal.read(layout)
+        if now is None or now.token != found.token:
+            return name_of(found)
+        if not store.is_locked(layout.lock):
+            # Between two steps: the lock can be had.
+            return ""
+        time.sleep(0.1)
+    raise LockedError(f"{name_of(found)} was asked to stop, but is still at work after {wait:g} s.")

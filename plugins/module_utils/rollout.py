@@ -1,0 +1,197 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The steps of a deploy that touch what runs: try a candidate, go live with it, go back to a kept release.
+
+Each takes back what it did before it raises, so that a host is never left in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    candidate,
+    edge,
+    ending,
+    gates,
+    journal,
+    plan,
+    probing,
+    store,
+    switching,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.ending import Ended
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.gate_run import run_soak
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Session, StaleTokenError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+
+
+@dataclass(frozen=True)
+class Share:
+    """One step of a canary: ``weight`` percent of the traffic for ``seconds``."""
+
+    weight: int
+    seconds: float
+
+    @classmethod
+    def parse(cls, declared: Sequence[Mapping[str, Any]]) -> tuple[Share, ...]:
+        """Raises DavitError for weights that do not grow from 1 to 99 (100 is the switch itself)."""
+        steps = tuple(cls(int(s["weight"]), float(s.get("seconds", 30))) for s in declared if int(s["weight"]) < 100)
+        weights = [s.weight for s in steps]
+        if any(w <= 0 for w in weights) or weights != sorted(set(weights)):
+            raise DavitError(f"compose_release_canary needs weights that grow, from 1 to 100, not {weights}.")
+        return steps
+
+
+@contextmanager
+def taken_back(session: Session, engine: Engine) -> Iterator[None]:
+    """Undo the deploy when the block fails, and tell so in the error's facts (``ended``)."""
+    try:
+        yield
+    except StaleTokenError:
+        raise
+    except (DavitError, OSError) as error:
+        facts = dict(getattr(error, "facts", {}))
+        blamed = bool(facts.pop("blamed", True))
+        ended = ending.undo(session, str(error), engine, blamed=blamed)
+        if not facts.get("logs"):
+            facts["logs"] = ended.logs
+        raise DavitError(str(error), ended=ended.to_json(), **facts) from error
+
+
+def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
+    """Start ``wanted`` beside the live release and judge it before any traffic; returns the verdict.
+
+    Raises DavitError with verdict and logs when it does not pass; it is gone again then.
+    """
+    layout, patience = session.layout, ending.patience_of(session)
+    with taken_back(session, engine):
+        session.advance(journal.START)
+        old = _former(session)
+        probing.start(layout, old or wanted, float(session.setting("probe_rate", 0)))
+        if old is not None and session.setting("stop_first", False):
+            candidate.stop(old, engine, patience.stop_timeout)
+        candidate.start(layout, wanted, engine, patience.start_timeout, forward=True)
+        return _judge(session, wanted, engine)
+
+
+def _judge(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
+    session.advance(journal.GATE)
+    verdict = candidate.watch(wanted, engine, session.abort_cause)
+    _keep_evidence(session.layout, wanted, gate=verdict)
+    _require_pass(session, wanted, verdict, engine)
+    return verdict
+
+
+def _require_pass(session: Session, wanted: Release, verdict: Mapping[str, Any], engine: Engine) -> None:
+    if verdict["verdict"] == gates.PASS:
+        return
+    stopped = session.abort_cause()
+    before_traffic = session.journal.phase == journal.GATE
+    raise DavitError(
+        stopped or f"{verdict['verdict']}: {verdict['cause']}",
+        verdict=dict(verdict),
+        logs=candidate.last_words(wanted.project, engine),
+        blamed=not (stopped and before_traffic),
+    )
+
+
+def _keep_evidence(layout: AppLayout, wanted: Release, **verdicts: Any) -> None:
+    path = layout.release(wanted.id) / store.VERDICT
+    store.write_json(path, {**store.read_json(path), **verdicts})
+
+
+def _former(session: Session) -> Release | None:
+    name = session.journal.previous
+    return candidate.load(session.layout, name) if name else None
+
+
+def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Send the traffic to ``wanted``, by steps if there is a canary, and watch it for the soak.
+
+    Returns the verdict of the soak. At a breach traffic goes back at once, to the release that still
+    runs, and DavitError is raised.
+    """
+    layout, patience = session.layout, ending.patience_of(session)
+    seconds = float(session.setting("soak_seconds", 0))
+    with taken_back(session, engine):
+        edge.read_routes(layout)
+        session.advance(journal.SWITCH)
+        old = _former(session)
+        for step in Share.parse(canary):
+            if old is None:
+                break
+            switching.share(layout, old, wanted, step.weight, patience)
+            _watch(session, wanted, engine, step.seconds, f"canary {step.weight} %")
+        warm = seconds > 0 and not session.setting("stop_first", False)
+        switching.switch(layout, wanted, old, engine, patience, warm=warm)
+        session.advance(journal.SOAK)
+        if seconds <= 0 and not wanted.workers:
+            return {"verdict": gates.PASS, "cause": "", "seconds": 0, "checks": []}
+        # Workers have just been started and were in no gate: they are looked at for a moment in any case.
+        return _watch(session, wanted, engine, max(seconds, WORKERS_WATCHED), "soak")
+
+
+WORKERS_WATCHED = 2.0
+
+
+def _watch(session: Session, wanted: Release, engine: Engine, seconds: float, what: str) -> dict[str, Any]:
+    gate = candidate.gate_of(wanted)
+    services = wanted.services if what == "soak" else wanted.beside
+    verdict = run_soak(
+        gate,
+        services,
+        partial(engine.containers, wanted.project),
+        partial(candidate.ask, gate),
+        seconds,
+        traffic=partial(probing.look, session.layout, gate.failures),
+        interrupted=session.abort_cause,
+    )
+    _keep_evidence(session.layout, wanted, **{what: verdict})
+    _require_pass(session, wanted, verdict, engine)
+    return verdict
+
+
+def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any], Ended]:
+    """Bring back the kept release ``name`` as it was, through its own gate, and prove it at the edge.
+
+    The live release serves until then. Raises DavitError, with the live release untouched, when the
+    target is incomplete or when its gate fails.
+    """
+    layout, patience = session.layout, ending.patience_of(session)
+    target = candidate.load(layout, name)
+    with taken_back(session, engine):
+        edge.read_routes(layout)
+        verify(layout, target, engine)
+        session.advance(journal.START, release=name, previous=store.pointed(layout.live) or "")
+        old = _former(session)
+        probing.start(layout, old or target, float(session.setting("probe_rate", 0)))
+        candidate.start(layout, target, engine, patience.start_timeout, forward=False)
+        verdict = _judge(session, target, engine)
+        session.advance(journal.SWITCH)
+        switching.switch(layout, target, old, engine, patience)
+        cause = session.setting("cause", "")
+        return verdict, ending.finish(session, target, engine, cause=cause)
+
+
+def verify(layout: AppLayout, target: Release, engine: Engine) -> None:
+    """Check that a release is whole before it is gone back to. Raises DavitError with what lacks."""
+    engine.compose(layout.release(target.id) / store.RUNNING, "config", "--quiet")
+    missing = [image for image in target.pinned_images if not engine.has_image(image)]
+    if missing:
+        raise DavitError(
+            f"Release {target.id} cannot be brought back: its image {missing[0]} is no longer on this"
+            " host. Deploy its version again instead:"
+            f" -e compose_release_version={target.version}."
+        )
+
+
+def targets(layout: AppLayout) -> list[str]:
+    return list(plan.rollback_targets(store.read_state(layout)))

@@ -1,0 +1,119 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The clean-up after a deploy, in the background: drain and stop what no longer serves, apply retention.
+
+It runs as a unit of the host, so that a deploy need not wait for it, and it may die at any line: the
+next one sees what is left. A deploy that comes meanwhile waits for the kernel's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
+
+TIMER = "davit-recover.timer"
+LIMIT = 900
+"""Seconds after which a clean-up that hangs is given up."""
+
+
+def start(layout: AppLayout, keep: int, patience: Patience) -> None:
+    """Have the host clean up; without systemd it is done here and now."""
+    program = [str(layout.agent), "tidy", layout.root, layout.app, str(keep), str(patience.drain)]
+    unit = f"davit-tidy-{layout.app}-{time.monotonic_ns()}"
+    try:
+        run(
+            [
+                *("systemd-run", "--quiet", "--collect", "--no-block", f"--unit={unit}"),
+                *(f"--property=RuntimeMaxSec={LIMIT}", "/usr/bin/python3", *program),
+            ],
+            timeout=10,
+        )
+    except CommandError:
+        clean_up(layout, keep, 0.0)
+
+
+def clean_up(layout: AppLayout, keep: int, drain: float, engine: Engine | None = None) -> list[str]:
+    """Clean up unless a deploy is under way, which will do so itself. Returns what did not work."""
+    engine = engine or Engine()
+    # Clients that hold a connection to the old release move on; the edge does not tell when they have.
+    time.sleep(drain)
+    with store.locked(layout.lock, LIMIT):
+        rest(layout.root)
+        if journal.read(layout) is not None:
+            return []
+        what = plan.tidying(layout.app, store.read_state(layout), engine.projects(layout.app), keep)
+        problems: list[str] = []
+        for project in what.stop:
+            attempt(problems, partial(_stop, project, engine))
+        for project in what.remove:
+            attempt(problems, partial(_remove, project, engine))
+        for name in what.forget:
+            attempt(problems, partial(forget, layout, name, engine))
+    return problems
+
+
+def rest(root: str) -> None:
+    """Stop the host's timer when nothing is under way, so that an idle host is left alone."""
+    if _under_way(root):
+        return
+    with contextlib.suppress(CommandError):
+        run(["systemctl", "stop", "--no-block", TIMER], timeout=10)
+        if _under_way(root):
+            # One that began in this very moment.
+            run(["systemctl", "start", "--no-block", TIMER], timeout=10)
+
+
+def _under_way(root: str) -> bool:
+    return any(Path(root).glob("apps/*/deploy.json"))
+
+
+def attempt(problems: list[str], act: Callable[[], Any]) -> None:
+    """Do one part of a clean-up; what does not work is told and holds up nothing."""
+    try:
+        act()
+    except (DavitError, OSError) as error:
+        problems.append(str(error))
+
+
+def _stop(project: str, engine: Engine) -> None:
+    own = [c.id for c in engine.containers(project)]
+    engine.restart_policy(own, "no")
+    engine.stop(own, LIMIT)
+
+
+def _remove(project: str, engine: Engine) -> None:
+    _stop(project, engine)
+    engine.remove_project(project)
+
+
+def forget(layout: AppLayout, name: str, engine: Engine) -> None:
+    """Remove a release wholly: containers, directory, and the images that no kept one needs."""
+    engine.remove_project(plan.project_name(layout.app, name))
+    going = _images(layout, name)
+    staying = [_images(layout, k) for k in store.kept_releases(layout) if k != name]
+    store.remove_tree(layout.release(name))
+    for image in plan.images_to_remove([going], [*staying, *_images_of_other_apps(layout)]):
+        engine.remove_image(image)
+
+
+def _images(layout: AppLayout, name: str) -> tuple[str, ...]:
+    try:
+        return candidate.load(layout, name).pinned_images
+    except DavitError:
+        return ()
+
+
+def _images_of_other_apps(layout: AppLayout) -> list[tuple[str, ...]]:
+    others = [AppLayout(p.name, layout.root) for p in Path(layout.home.parent).glob("*") if p.name != layout.app]
+    return [_images(other, k) for other in others for k in store.kept_releases(other)]
