@@ -19,7 +19,6 @@ import ssl
 import tempfile
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ansible_collections.davit.ec2.plugins.module_utils.load_tally import Sample, Tally
 from ansible_collections.davit.ec2.plugins.module_utils.routes import RELEASE_HEADER
 
 EDGE = "127.0.0.1"
@@ -35,10 +35,6 @@ BODY_LIMIT = 1 << 20
 FRESH_EVERY = 5
 MOST_IN_FLIGHT = 200
 WRITE_EVERY = 1.0
-
-_BUCKET = math.log(1.02)
-_SMALLEST_MS = 0.1
-_MOST_RELEASES = 50
 
 
 @dataclass(frozen=True)
@@ -62,93 +58,6 @@ class Target:
             {str(name): str(value) for name, value in (record.get("headers") or {}).items()},
             None if body is None else str(body),
         )
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One request: ``when`` it ended (monotonic seconds), what it took, and ``what`` was wrong if it failed."""
-
-    when: float
-    ok: bool
-    seconds: float
-    release: str | None = None
-    what: str = ""
-
-
-class Tally:
-    """Counts samples in bounded memory. Nothing counts before the first good answer.
-
-    Until a first release is live nothing can be lost, so a failure that was asked before the first
-    good answer had come is left out, also when it ends later.
-    """
-
-    def __init__(self) -> None:
-        self._armed_at: float | None = None
-        self._requests = 0
-        self._failures = 0
-        self._failed_in_a_row = 0
-        self._first_failure = ""
-        self._last_ok = 0.0
-        self._longest_gap = 0.0
-        self._releases: Counter[str] = Counter()
-        self._buckets: Counter[int] = Counter()
-        self._slowest_ms = 0.0
-
-    def add(self, sample: Sample) -> None:
-        """Count one sample; they come in the order in which they ended."""
-        if self._armed_at is None and sample.ok:
-            self._armed_at = self._last_ok = sample.when
-        if self._armed_at is None or (not sample.ok and sample.when - sample.seconds < self._armed_at):
-            return
-        self._requests += 1
-        if sample.ok:
-            self._count_ok(sample)
-        else:
-            self._count_failure(sample)
-
-    def _count_ok(self, sample: Sample) -> None:
-        if self._failed_in_a_row:
-            self._longest_gap = max(self._longest_gap, sample.when - self._last_ok)
-        self._failed_in_a_row = 0
-        self._last_ok = sample.when
-        release = sample.release or ""
-        if release not in self._releases and len(self._releases) >= _MOST_RELEASES:
-            release = "others"
-        self._releases[release] += 1
-        ms = sample.seconds * 1000
-        self._slowest_ms = max(self._slowest_ms, ms)
-        self._buckets[math.ceil(math.log(max(ms, _SMALLEST_MS) / _SMALLEST_MS) / _BUCKET)] += 1
-
-    def _count_failure(self, sample: Sample) -> None:
-        self._failures += 1
-        self._failed_in_a_row += 1
-        self._first_failure = self._first_failure or sample.what
-        # While it lasts it is a gap already; the next good answer makes it longer.
-        self._longest_gap = max(self._longest_gap, sample.when - self._last_ok)
-
-    def _percentile(self, share: float) -> float | None:
-        """Milliseconds within which ``share`` of the good answers came, at most 2 % too many."""
-        wanted = math.ceil(share * sum(self._buckets.values()))
-        seen = 0
-        for bucket in sorted(self._buckets):
-            seen += self._buckets[bucket]
-            if seen >= wanted:
-                return round(min(_SMALLEST_MS * math.exp(bucket * _BUCKET), self._slowest_ms), 2)
-        return None
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-ready numbers. ``failed_in_a_row`` is the run at the end, 0 after a good answer."""
-        return {
-            "requests": self._requests,
-            "failures": self._failures,
-            "longest_gap_ms": round(self._longest_gap * 1000),
-            "p50_ms": self._percentile(0.50),
-            "p95_ms": self._percentile(0.95),
-            "p99_ms": self._percentile(0.99),
-            "releases": dict(self._releases),
-            "first_failure": self._first_failure,
-            "failed_in_a_row": self._failed_in_a_row,
-        }
 
 
 class _Connection:
