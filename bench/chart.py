@@ -60,7 +60,8 @@ def _panel(way: Way, top: float, rate: int, axis: Axis) -> list[str]:
         if height:
             x = axis.x(number * axis.step - axis.before)
             parts.append(_rect(x, bottom - height, width - 1, height, BAR))
-    return [*parts, _line(LEFT, bottom, WIDTH - RIGHT, bottom, FAINT)]
+    watched = axis.x(len(way.failures_per_second) * axis.step - axis.before)
+    return [*parts, _line(LEFT, bottom, watched, bottom, FAINT)]
 
 
 def chart(ways: Sequence[Way], rate: int, axis: Axis) -> str:
@@ -70,7 +71,11 @@ def chart(ways: Sequence[Way], rate: int, axis: Axis) -> str:
     parts = [
         _rect(0, 0, WIDTH, height, "#ffffff"),
         _text(LEFT, 24, f"Failed requests per second around a change, of {rate} sent", size=15, fill=INK),
-        _text(LEFT, 44, "Mean over the changes of each way; the grey band is the median change."),
+        _text(
+            LEFT,
+            44,
+            "Mean over the changes of each way. Grey: the median change. The base line ends where watching ended.",
+        ),
     ]
     for number, way in enumerate(ways):
         parts += _panel(way, HEAD + GAP + number * (PANEL + GAP), rate, axis)

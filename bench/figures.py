@@ -84,21 +84,23 @@ def loss(samples: Iterable[Sample], start: float, end: float) -> Loss:
 
 
 def over_time(
-    samples: Iterable[Sample], starts: Sequence[float], before: float, after: float, step: float
+    samples: Iterable[Sample], windows: Sequence[tuple[float, float]], before: float, after: float, step: float
 ) -> list[float]:
-    """Failed requests per second around a change, as the mean over the changes that began at `starts`.
+    """Failed requests per second around a change, as the mean over the changes of these windows (start, end).
 
-    One number for each `step` seconds, from `before` seconds before a change until `after` seconds after it. A request
-    counts when it was sent, so that many that waited and failed at once do not look like more than there were.
+    One number for each `step` seconds, from `before` seconds before a change until `after` seconds after it, or until
+    the shortest window ends: what comes later belongs to the next change. A request counts when it was sent, so that
+    many that waited and failed at once do not look like more than there were.
     """
-    bins = [0] * round((before + after) / step)
+    shortest = min((end - start for start, end in windows), default=-before)
+    bins = [0] * int((before + min(after, shortest)) / step)
     failed = [sample.start for sample in samples if sample.failure]
-    for start in starts:
+    for start, _ in windows:
         for at in failed:
             place = int((at - start + before) // step)
             if 0 <= place < len(bins):
                 bins[place] += 1
-    return [round(count / step / len(starts), 2) for count in bins] if starts else []
+    return [round(count / step / len(windows), 2) for count in bins]
 
 
 @dataclass(frozen=True)

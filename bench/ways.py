@@ -52,16 +52,22 @@ def measure(url: str, rate: int, folder: Path, steps: Sequence[Step]) -> list[Wa
     ends = [change.start for _, change in changes[1:]] + [end]
     windows = [(key, change, until) for (key, change), until in zip(changes, ends, strict=True)]
     return [
-        Way(
-            key,
-            TITLES[key],
-            tuple(round(change.wall, 2) for k, change, _ in windows if k == key),
-            tuple(loss(load.samples, change.start, until) for k, change, until in windows if k == key),
-            tuple(over_time(load.samples, [c.start for k, c, _ in windows if k == key], BEFORE, AFTER, STEP)),
-            load.not_sent,
-        )
-        for key in dict.fromkeys(key for key, _, _ in windows)
+        summary(key, [(change, until) for k, change, until in windows if k == key], load)
+        for key in dict.fromkeys(key for key, _ in changes)
     ]
+
+
+def summary(key: str, windows: Sequence[tuple[Change, float]], load: Load) -> Way:
+    """One way's figures, from its changes and where the losses of each end."""
+    stretches = [(change.start, until) for change, until in windows]
+    return Way(
+        key,
+        TITLES[key],
+        tuple(round(change.wall, 2) for change, _ in windows),
+        tuple(loss(load.samples, start, until) for start, until in stretches),
+        tuple(over_time(load.samples, stretches, BEFORE, AFTER, STEP)),
+        load.not_sent,
+    )
 
 
 def measure_peers(target: Target, settings: Settings, folder: Path) -> list[Way]:

@@ -72,7 +72,12 @@ def test_a_loss_of_nothing_is_zero() -> None:
 
 def test_failures_over_time_are_the_mean_per_second_over_the_changes() -> None:
     failed = [Sample(at + 3, 3000, "status 502") for at in (9.9, 10.1, 10.2, 10.6, 20.1, 50.0)]
-    assert over_time(failed, [10, 20], before=1, after=1, step=0.5) == [0, 1, 3, 1]
+    assert over_time(failed, [(10, 20), (20, 60)], before=1, after=1, step=0.5) == [0, 1, 3, 1]
+
+
+def test_failures_of_the_next_change_are_not_those_of_this_one() -> None:
+    failed = [Sample(at, 0, "status 502") for at in (10.5, 15.5)]
+    assert over_time(failed, [(10, 15), (15, 20)], before=1, after=8, step=1) == [0, 1, 0, 0, 0, 0]
 
 
 def test_failures_over_time_of_no_change_are_none() -> None:
