@@ -11,7 +11,6 @@ from __future__ import annotations
 import ast
 import importlib.util
 import io
-import json
 import signal
 import sys
 import threading
@@ -19,7 +18,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.davit.ec2.plugins.module_utils import ending, journal, load_probe, store, tidy
+from ansible_collections.davit.ec2.plugins.module_utils import drill_run, ending, journal, load_probe, store, tidy
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -169,12 +168,14 @@ def probe(out: str, rate: str, limit: str, target: str) -> int:
     """Ask until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    load_probe.run(load_probe.Target.from_json(json.loads(target)), float(rate), Path(out), float(limit), stop)
+    load_probe.run(
+        load_probe.Target.from_json(store.read_json(Path(target))), float(rate), Path(out), float(limit), stop
+    )
     return 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """davit.pyz recover ROOT | tidy ROOT APP KEEP DRAIN | probe OUT RATE LIMIT TARGET"""
+    """davit.pyz recover ROOT | tidy ROOT APP KEEP DRAIN | probe OUT RATE LIMIT TARGET | drill ROOT APP RELEASE"""
     if not arguments:
         sys.stderr.write(f"usage: {main.__doc__}\n")
         return 2
@@ -187,5 +188,8 @@ def main(arguments: Sequence[str]) -> int:
         return 1 if problems else 0
     if command == "probe":
         return probe(*rest)
+    if command == "drill":
+        drill_run.run(AppLayout(rest[1], rest[0]), rest[2])
+        return 0
     sys.stderr.write(f"unknown command {command!r}; usage: {main.__doc__}\n")
     return 2

@@ -58,6 +58,8 @@ def start_workers(layout: AppLayout, wanted: Release, engine: Engine, timeout: f
 
 def stop_workers(owner: Release, engine: Engine, timeout: float) -> None:
     """Stop the workers of a release for good, so that those of another one can start."""
+    if not owner.workers:
+        return
     own = [c.id for c in engine.containers(owner.project) if c.service in owner.workers]
     engine.restart_policy(own, "no")
     engine.stop(own, timeout)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,11 @@ def judge_memory(needed: int, available: int, declared_mb: int, stop_first: bool
         " or set compose_release_stop_first=true, which stops the live release before the candidate"
         " starts, so that the app does not answer in between."
     )
+
+
+def free_disk_mb(directory: str) -> int:
+    """MiB that are free where ``directory`` lies, or will lie."""
+    return shutil.disk_usage(directory if Path(directory).is_dir() else "/").free // MIB
 
 
 def judge_disk(free_mb: int, minimum_mb: int, live_images_mb: int) -> str | None:

@@ -10,26 +10,15 @@ neither (GET /distribution/NAME/json, Engine API 1.30 and later).
 from __future__ import annotations
 
 import base64
-import http.client
 import json
-import socket
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote
 
+from ansible_collections.davit.ec2.plugins.module_utils import engine_api
+from ansible_collections.davit.ec2.plugins.module_utils.engine_api import EngineTimeoutError
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
-SOCKET = "/var/run/docker.sock"
 HUB = "https://index.docker.io/v1/"
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over the engine's socket."""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(SOCKET)
 
 
 def registry_of(reference: str) -> str:
@@ -55,20 +44,13 @@ def credentials(docker_config: str | None, registry: str) -> str:
 
 def digest_of(reference: str, docker_config: str | None, timeout: float) -> str:
     """The digest of ``reference`` in its registry now. Raises DavitError with the registry's answer."""
-    connection = _UnixConnection("localhost", timeout=timeout)
+    header = {"X-Registry-Auth": credentials(docker_config, registry_of(reference))}
     try:
-        header = {"X-Registry-Auth": credentials(docker_config, registry_of(reference))}
-        connection.request("GET", f"/distribution/{quote(reference, safe='/:@')}/json", headers=header)
-        response = connection.getresponse()
-        answer = json.loads(response.read() or b"{}")
-    except socket.timeout as error:
+        status, answer = engine_api.call("GET", f"/distribution/{reference}/json", headers=header, timeout=timeout)
+    except EngineTimeoutError as error:
         raise DavitError(f"{reference}: the registry did not answer within {timeout:g} s.") from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise DavitError(f"{reference}: the engine could not ask the registry ({error}).") from error
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise DavitError(f"{reference}: {answer.get('message', response.reason)}.")
+    if status != 200:
+        raise DavitError(f"{reference}: {answer.get('message', status)}.")
     return str(answer["Descriptor"]["digest"])
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""The Docker engine of the host, through its command line: one call per function."""
+"""The Docker engine of the host: one question or command per function."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.davit.ec2.plugins.module_utils import engine_api
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Container
@@ -66,30 +67,32 @@ class Engine:
     def pull(self, reference: str, timeout: float) -> None:
         self.docker("pull", "--quiet", reference, timeout=timeout)
 
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, **more: Any) -> Any:
+        """What the engine's API answers; None for what is not there. Raises DavitError."""
+        status, answer = engine_api.call(method, path, body, **more)
+        if status == 404:
+            return None
+        if status >= 400:
+            raise DavitError(f"The Docker engine refused {method} {path}: {answer.get('message', status)}")
+        return answer
+
     def has_image(self, reference: str) -> bool:
-        try:
-            self.docker("image", "inspect", "--format", "{{.Id}}", reference)
-        except CommandError as error:
-            if "no such image" in error.stderr.lower():
-                return False
-            raise
-        return True
+        return self._ask("GET", f"/images/{reference}/json") is not None
+
+    def size_mb(self, references: Iterable[str]) -> int:
+        """MiB of those of the images that are here; layers that they share count for each."""
+        found = (self._ask("GET", f"/images/{reference}/json") for reference in references)
+        return sum(int(image["Size"]) for image in found if image) >> 20
 
     def containers(self, project: str) -> list[Container]:
         """The containers of a Compose project, running or not."""
-        ids = self.docker(
-            "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label=com.docker.compose.project={project}"
-        ).split()
-        if not ids:
-            return []
-        try:
-            records = json.loads(self.docker("container", "inspect", *ids))
-        except CommandError as error:
-            if "no such container" in error.stderr.lower():
-                return self.containers(project)
-            raise
+        wanted = {"label": [f"com.docker.compose.project={project}"]}
+        listed = self._ask("GET", "/containers/json", query={"all": "1", "filters": wanted})
         oneoff = "com.docker.compose.oneoff"
-        return [Container.from_inspect(r) for r in records if (r["Config"].get("Labels") or {}).get(oneoff) != "True"]
+        own = [c["Id"] for c in listed if (c.get("Labels") or {}).get(oneoff) != "True"]
+        # One that went between the two questions is no longer there.
+        records = (self._ask("GET", f"/containers/{identity}/json") for identity in own)
+        return [Container.from_inspect(record) for record in records if record]
 
     def logs(self, container: str, lines: int) -> list[str]:
         """The last ``lines`` lines that a container wrote, to either stream."""
@@ -100,8 +103,8 @@ class Engine:
         return (done.stdout + done.stderr).splitlines()[-lines:]
 
     def restart_policy(self, ids: Sequence[str], policy: str) -> None:
-        if ids:
-            self.docker("update", "--restart", policy, *ids)
+        for identity in ids:
+            self._ask("POST", f"/containers/{identity}/update", {"RestartPolicy": {"Name": policy}})
 
     def stop(self, ids: Sequence[str], timeout: float) -> None:
         """Stop containers, each with the grace period that its Compose file gives it."""

@@ -9,17 +9,25 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ansible_collections.davit.ec2.plugins.module_utils import distribution, plan, ports, running_file, store
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    capacity,
+    distribution,
+    drill,
+    plan,
+    ports,
+    running_file,
+    store,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import FETCH, Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.preflight import Staged, live_release, load_stage
-from ansible_collections.davit.ec2.plugins.module_utils.release import Image, Release
+from ansible_collections.davit.ec2.plugins.module_utils.release import Image, Release, parse_gate
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
 
 HOST_LOCK_WAIT = 60.0
@@ -60,6 +68,18 @@ def pin_stage(staged: Staged, stage_dir: Path, digests: Mapping[str, str]) -> Pi
     return Pinned(parts[0], parts[1], parts[2], images, hashed)
 
 
+def require_live_content(staged: Staged, stage_dir: Path, live: Release | None) -> None:
+    """A drill tries the live release and nothing else. Raises DavitError when the stage holds anything else."""
+    if live is None:
+        raise DavitError("Nothing is live of this app, so there is nothing to drill. Deploy it first.")
+    plain = replace(staged, declared={key: value for key, value in staged.declared.items() if key != "drill"})
+    if staged.unresolved or pin_stage(plain, stage_dir, {}).content_hash != live.content_hash:
+        raise DavitError(
+            f"What the inventory describes is not what is live ({live.id}), and a drill tries the live release's"
+            " own content. Deploy it first, or give the variables that the live release was deployed with."
+        )
+
+
 def file_hashes(stage_dir: Path, parts: Iterable[running_file.Model]) -> dict[str, str]:
     """sha256 by path of each file that ``parts`` mount. What else was sent, such as the Compose
     file and env files, is in the model already: a changed comment is no new release."""
@@ -93,7 +113,9 @@ def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engi
         _refuse_known_bad(state, pinned.content_hash)
     if not options.update_stateful:
         _refuse_stateful_change(layout, stage_dir, pinned)
-    brought = _pull(sorted({i.pinned for i in pinned.images.values()}), options.pull_timeout, engine)
+    images = sorted({i.pinned for i in pinned.images.values()})
+    _require_room(staged, pinned, live, [i for i in images if not engine.has_image(i)], engine)
+    brought = _pull(images, options.pull_timeout, engine)
     try:
         with store.locked(layout.host_lock, HOST_LOCK_WAIT):
             release = _describe(layout, state, staged, pinned, options, environment_names)
@@ -106,6 +128,21 @@ def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engi
         raise
     store.remove_tree(stage_dir)
     return release
+
+
+def _require_room(staged: Staged, pinned: Pinned, live: Release | None, lacking: list[str], engine: Engine) -> None:
+    """Raise DavitError, with the numbers, when the images or a second copy do not fit."""
+    room = staged.room
+    needed = capacity.memory_needed_mb(pinned.release)
+    problems = [
+        capacity.judge_memory(needed, capacity.available_memory_mb(), room["memory_mb"], room["stop_first"]),
+    ]
+    if lacking:
+        free = capacity.free_disk_mb(engine.docker("info", "--format", "{{.DockerRootDir}}").strip())
+        as_live = engine.size_mb(live.pinned_images) if live else 0
+        problems.append(capacity.judge_disk(free, room["minimum_disk_mb"], as_live))
+    for problem in filter(None, problems):
+        raise DavitError(problem)
 
 
 def _pull(images: Sequence[str], timeout: float, engine: Engine) -> list[str]:
@@ -185,8 +222,12 @@ def _describe(
     sequence = plan.next_sequence(state)
     name = plan.release_id(now.strftime("%Y%m%d-%H%M%S"), pinned.content_hash, sequence)
     wanted = len({(r.service, r.port) for r in staged.routes})
-    free = plan.free_ports(wanted, taken_ports(layout) | set(ports.listening()))
     declared = staged.declared
+    fault = declared.get("drill", "")
+    taken = taken_ports(layout) | set(ports.listening())
+    free = plan.free_ports(drill.ports_wanted(fault, wanted), taken)
+    endpoints = running_file.assign_ports(staged.routes, free)
+    gate = parse_gate(declared["gate"], endpoints)
     return Release(
         id=name,
         sequence=sequence,
@@ -200,13 +241,16 @@ def _describe(
         images=pinned.images,
         services=tuple(sorted(pinned.release["services"])),
         stateful=tuple(sorted(pinned.stateful["services"])),
-        jobs=tuple(sorted(pinned.jobs["services"])),
-        endpoints=running_file.assign_ports(staged.routes, free),
+        # The jobs of the live release have been run; a drill is no reason to run them again.
+        jobs=() if fault else tuple(sorted(pinned.jobs["services"])),
+        endpoints=endpoints,
         gate=declared["gate"],
         tls=declared["tls"],
         resolver=declared["resolver"],
         model_probe=declared["model_probe"],
         environment_names=environment_names,
+        drill=drill.plan_drill(fault, endpoints, gate, free[wanted:]).to_json() if fault else {},
+        workers=tuple(declared["workers"]),
     )
 
 
@@ -217,6 +261,7 @@ def taken_ports(layout: AppLayout) -> set[int]:
         try:
             document = json.loads(record.read_bytes())
             taken |= {Endpoint.from_json(e).host_port for e in document["endpoints"]}
+            taken |= drill.ports_taken(document.get("drill") or {})
         except (OSError, ValueError, KeyError):
             continue
     return taken
@@ -235,7 +280,8 @@ def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned,
     building.mkdir(mode=0o700)
     for part in (pinned.release, pinned.jobs):
         _copy(part, stage_dir, building)
-    running = running_file.name_release(pinned.release, layout.app, release.project, home, release.endpoints)
+    published = drill.published(release.endpoints, release.drill)
+    running = running_file.name_release(pinned.release, layout.app, release.project, home, published)
     store.write_json(building / store.RUNNING, running)
     if release.jobs:
         network = layout.stateful_network if release.stateful else None

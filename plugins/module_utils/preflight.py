@@ -7,19 +7,20 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
+    capacity,
     edge,
     ports,
     refusals,
     routes,
     running_file,
     store,
+    workers,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
@@ -54,6 +55,7 @@ class Request:
     parallel: frozenset[str] = frozenset()
     memory_mb: int = 0
     stop_first: bool = False
+    drill: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class Staged:
     routes: tuple[routes.Route, ...]
     declared: dict[str, Any]
     known: dict[str, str]
+    room: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unresolved(self) -> tuple[str, ...]:
@@ -106,12 +109,10 @@ def check_host(minimum_disk_mb: int) -> None:
         raise DavitError(f"The Docker engine of this host cannot be used. {error}") from error
     if int(compose.split(".")[0]) < 2:
         raise DavitError(f"Compose {compose} is installed, but version 2 is needed. Run playbooks/configure.yml.")
-    free = shutil.disk_usage(root if Path(root).is_dir() else "/").free // (1 << 20)
-    if free < minimum_disk_mb:
-        raise DavitError(
-            f"Only {free} MB are free for images in {root}, and {minimum_disk_mb} MB are wanted"
-            " (compose_release_minimum_disk_mb). Free some, or enlarge the volume (ec2_instance_volume_gib)."
-        )
+    free = capacity.free_disk_mb(root)
+    lacking = capacity.judge_disk(free, minimum_disk_mb, 0)
+    if lacking:
+        raise DavitError(lacking)
     _check_edge(engine)
 
 
@@ -187,9 +188,18 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
         "tls": request.tls,
         "resolver": request.resolver,
         "model_probe": dict(request.model_probe),
+        "workers": list(workers.workers_of(parts.release, {r.service for r in parsed}, request.parallel)),
     }
+    if request.drill:
+        # Part of the content, so that a drill and the real release are never taken for each other.
+        declared["drill"] = request.drill
     parse_gate(gate, running_file.assign_ports(parsed, range(1, len(parsed) + 1)))
-    return Staged(version, parts, parsed, declared, _known_digests(request, parts, live))
+    room = {
+        "minimum_disk_mb": request.minimum_disk_mb,
+        "memory_mb": request.memory_mb,
+        "stop_first": request.stop_first,
+    }
+    return Staged(version, parts, parsed, declared, _known_digests(request, parts, live), room)
 
 
 def _known_digests(request: Request, parts: Split, live: Release | None) -> dict[str, str]:
@@ -217,6 +227,7 @@ def _to_json(staged: Staged, request: Request) -> dict[str, Any]:
         "notices": list(staged.split.notices),
         "declared": staged.declared,
         "known": staged.known,
+        "room": staged.room,
         "environment_names": sorted({*request.environment, *request.secrets}),
     }
 
@@ -231,5 +242,5 @@ def load_stage(stage_dir: Path) -> tuple[Staged, tuple[str, ...]]:
     parsed = tuple(
         routes.Route(r["service"], r["port"], tuple(r["hosts"]), r["path"]) for r in saved["declared"]["routes"]
     )
-    staged = Staged(saved["version"], parts, parsed, saved["declared"], saved["known"])
+    staged = Staged(saved["version"], parts, parsed, saved["declared"], saved["known"], saved["room"])
     return staged, tuple(saved["environment_names"])

@@ -6,7 +6,7 @@ on whatever becomes of the step that started it."""
 from __future__ import annotations
 
 import contextlib
-import json
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import edge, load_probe, store
@@ -45,16 +45,22 @@ def start(layout: AppLayout, release: Release, rate: float) -> None:
         return
     store.make_private(layout.probe.parent)
     layout.probe.unlink(missing_ok=True)
+    # In a file: the headers of a check may hold a secret, and arguments are for all to see.
+    store.write_json(_target_file(layout), target_of(release).to_json())
     with contextlib.suppress(CommandError):
         run(
             [
                 *("systemd-run", "--quiet", "--collect", f"--unit={unit_of(layout)}"),
-                *(f"--property=RuntimeMaxSec={LIMIT}", "--property=MemoryMax=128M", "--property=TimeoutStopSec=5"),
+                *(f"--property=RuntimeMaxSec={LIMIT}", "--property=MemoryMax=128M", "--property=TimeoutStopSec=10"),
                 *("/usr/bin/python3", str(layout.agent), "probe"),
-                *(str(layout.probe), str(rate), str(LIMIT), json.dumps(target_of(release).to_json())),
+                *(str(layout.probe), str(rate), str(LIMIT), str(_target_file(layout))),
             ],
             timeout=10,
         )
+
+
+def _target_file(layout: AppLayout) -> Path:
+    return layout.probe.with_suffix(".target")
 
 
 def stop(layout: AppLayout) -> dict[str, Any]:
