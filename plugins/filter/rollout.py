@@ -89,6 +89,12 @@ def _failed_step(variables: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def event(failed: Mapping[str, Mapping[str, Any]]) -> str:
+    """What to call a rollout that failed: "rolled back" once traffic had moved anywhere."""
+    results = {str(said["ended"].get("result", "")) for said in failed.values()}
+    return "rolled back" if "rolled back" in results else "failed"
+
+
 def summary(hostvars: Mapping[str, Any], all_hosts: Sequence[str], failed: Mapping[str, Any]) -> list[str]:
     """A line per host: how the rollout ended there, and what is live now."""
     return [f"{host}: {_line(hostvars[host], failed.get(host))}" for host in all_hosts]
@@ -128,6 +134,7 @@ class FilterModule:
         return {
             "rollout_batches": batches,
             "rollout_failures": failures,
+            "rollout_event": event,
             "rollout_summary": summary,
             "probe_line": probe_line,
         }
