@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, gates, plan, probe, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, gates, journal, plan, probe, store, switching
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
@@ -22,7 +22,9 @@ def describe(layout: AppLayout, engine: Engine) -> dict[str, Any]:
         "last_good": state.last_good or "",
         "can_return_to": list(plan.rollback_targets(state)),
         "kept": list(state.kept),
-        "edge_serves": switching.serving(layout) or "",
+        "edge_serves": switching.serving(layout),
+        "under_way": _under_way(layout),
+        "last": _last(layout),
         "problems": [],
     }
     if told["edge_serves"] != told["live"]:
@@ -35,6 +37,23 @@ def describe(layout: AppLayout, engine: Engine) -> dict[str, Any]:
     except DavitError as error:
         told["problems"].append(str(error))
     return told
+
+
+def _under_way(layout: AppLayout) -> str:
+    """Who holds the lock, in one line; '' when nobody does."""
+    found = journal.read(layout)
+    if found is None:
+        return ""
+    left = found.remaining(journal.moment())
+    lease = f"its lease ends in {left:.0f} s" if left else "its lease has ended, and the host recovers it"
+    return f"{found.reason} by {found.owner}, phase {found.phase}, since {found.started_at}; {lease}"
+
+
+def _last(layout: AppLayout) -> dict[str, Any]:
+    """How the last deploy or rollback ended."""
+    lines = store.read_history(layout)
+    wanted = ("action", "release", "version", "result", "cause", "at", "by", "probe", "recovered_by")
+    return {key: lines[-1][key] for key in wanted if key in lines[-1]} if lines else {}
 
 
 def _live(layout: AppLayout, live: Release, engine: Engine) -> dict[str, Any]:

@@ -46,6 +46,8 @@ apps:
       images: {api: "ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d"}
       running: true
       edge_serves: 20260131-120000-0a1b2c3-12
+      under_way: ""
+      last: {action: deploy, result: succeeded, at: "2026-01-31T12:00:09+00:00"}
 """
 
 from pathlib import Path
