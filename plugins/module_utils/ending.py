@@ -13,6 +13,8 @@ from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
+    drill,
+    drill_unit,
     gates,
     journal,
     plan,
@@ -60,6 +62,7 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     a warning and never a failed deploy.
     """
     layout, patience = session.layout, patience_of(session)
+    drill.refuse_pass(wanted.drill, soaked=True)
     session.advance(journal.FINISH)
     warnings: list[str] = []
     if session.journal.previous:
@@ -116,6 +119,8 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
     layout, old = session.layout, session.journal
     what = recovery.recover(old, switching.serving(layout), store.pointed(layout.last_good) or "")
     gone = f"its controller ({old.owner}) went away in phase {old.phase}; recovered by {by}"
+    if what.action in (recovery.JUDGE, recovery.FINISH) and _is_drill(layout, what.candidate):
+        what = Recovery(recovery.RETURN, what.candidate, old.previous, "the release of a drill never stays")
     if what.action == recovery.JUDGE:
         what = _judge(session, what, engine)
     if what.action == recovery.FINISH:
@@ -161,6 +166,8 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         switching.return_traffic(layout, failed, former, engine, patience)
     else:
         _set_aside(session, what.candidate, failed, former, engine)
+    if failed is not None and failed.drill:
+        drill_unit.end(layout)
     store.point(layout.live, layout.release(what.live) if what.live else None)
     seen = probing.stop(layout)
     result = plan.ROLLED_BACK if what.action == recovery.RETURN else plan.FAILED
@@ -193,6 +200,11 @@ def _set_aside(session: Session, name: str, failed: Release | None, former: Rele
         switching.serve_alone(layout, former, patience)
 
 
+def _is_drill(layout: AppLayout, name: str) -> bool:
+    known = _load_or_none(layout, name)
+    return known is not None and bool(known.drill)
+
+
 def _load_or_none(layout: AppLayout, name: str) -> Release | None:
     try:
         return candidate.load(layout, name)
@@ -219,6 +231,9 @@ def note(session: Session, name: str, result: str, **more: Any) -> None:
     if any(line.get("deploy") == now.started_at and line["release"] == name for line in store.read_history(layout)):
         return
     known = _load_or_none(layout, name) if name else None
+    if known is not None and known.drill:
+        # Its failure is what was wanted, and says nothing against this content.
+        more = {**more, "drill": known.drill["kind"], "blamed": False}
     line = {
         "sequence": plan.sequence_of(name) if name else 0,
         "action": now.action,

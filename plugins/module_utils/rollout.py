@@ -15,6 +15,8 @@ from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
+    drill,
+    drill_unit,
     edge,
     ending,
     gates,
@@ -78,8 +80,11 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
         probing.start(layout, old or wanted, float(session.setting("probe_rate", 0)))
         if old is not None and session.setting("stop_first", False):
             candidate.stop(old, engine, patience.stop_timeout)
+        drill_unit.begin(layout, wanted)
         candidate.start(layout, wanted, engine, patience.start_timeout, forward=True)
-        return _judge(session, wanted, engine)
+        verdict = _judge(session, wanted, engine)
+        drill.refuse_pass(wanted.drill, soaked=False)
+        return verdict
 
 
 def _judge(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
@@ -136,7 +141,9 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
         if seconds <= 0 and not wanted.workers:
             return {"verdict": gates.PASS, "cause": "", "seconds": 0, "checks": []}
         # Workers have just been started and were in no gate: they are looked at for a moment in any case.
-        return _watch(session, wanted, engine, max(seconds, WORKERS_WATCHED), "soak")
+        verdict = _watch(session, wanted, engine, max(seconds, WORKERS_WATCHED), "soak")
+        drill.refuse_pass(wanted.drill, soaked=True)
+        return verdict
 
 
 WORKERS_WATCHED = 2.0

@@ -107,6 +107,13 @@ options:
     description: Space that has to be free for images, in MiB.
     type: int
     default: 1024
+  drill:
+    description:
+      - Deploy the live release once more with this fault, to see that it is caught. Whatever its gate says, such a
+        release never stays.
+    type: str
+    choices: ['', crash, never_ready, wrong_answers, slow, dies_in_soak]
+    default: ''
 extends_documentation_fragment:
   - davit.ec2.app
   - davit.ec2.app.lock
@@ -181,7 +188,9 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     preflight,
     store,
 )
+from ansible_collections.davit.ec2.plugins.module_utils.drill import KINDS
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
     APP_ARGUMENTS,
     LOCK_ARGUMENTS,
@@ -194,6 +203,7 @@ if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
     from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+    from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
 ROUTE_ARGUMENTS = {
     "service": {"type": "str", "required": True},
@@ -222,6 +232,7 @@ ARGUMENTS: dict[str, Any] = {
     "tls": {"type": "bool", "default": False},
     "resolver": {"type": "str", "default": ""},
     "minimum_disk_mb": {"type": "int", "default": 1024},
+    "drill": {"type": "str", "choices": ["", *KINDS], "default": ""},
 }
 
 
@@ -247,6 +258,7 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
         parallel=frozenset(parameters["parallel"]),
         memory_mb=parameters["memory_mb"],
         stop_first=parameters["settings"]["stop_first"],
+        drill=parameters["drill"],
     )
 
 
@@ -304,6 +316,8 @@ def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
     """Stage the request in ``stage_dir``, and tell what is known of it without asking a registry."""
     staged = preflight.stage(request, stage_dir)
     live = preflight.live_release(request.layout)
+    if request.drill:
+        _require_drillable(staged, stage_dir, live)
     same = False
     if live is not None and not staged.unresolved:
         same = fetch.pin_stage(staged, stage_dir, {}).content_hash == live.content_hash
@@ -317,6 +331,14 @@ def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
         "up_to_date": same,
         "notices": list(staged.split.notices),
     }
+
+
+def _require_drillable(staged: preflight.Staged, stage_dir: Path, live: Release | None) -> None:
+    try:
+        fetch.require_live_content(staged, stage_dir, live)
+    except DavitError:
+        store.remove_tree(stage_dir)
+        raise
 
 
 def main() -> None:
