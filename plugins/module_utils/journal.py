@@ -33,7 +33,7 @@ STEP_WAIT = 15.0
 """Seconds that a step waits for the kernel's lock, which the host's timer holds for a moment now and then."""
 
 TIDY_WAIT = 90.0
-"""Seconds that a new deploy waits for the clean-up of the one before."""
+"""Seconds that a new deploy waits while the clean-up of the one before removes releases and images."""
 
 
 class StaleTokenError(DavitError):

@@ -72,6 +72,11 @@ class AppLayout:
         return self.home / "lock"
 
     @property
+    def tidy_lock(self) -> Path:
+        """Held by the clean-up, and by a rollback, which may want what is being stopped."""
+        return self.home / "tidy.lock"
+
+    @property
     def abort(self) -> Path:
         """A person's wish to stop the deploy that is under way."""
         return self.home / "abort.json"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,9 @@ def release_id(stamp: str, content_hash: str, sequence: int) -> str:
     return f"{stamp}-{content_hash[:7]}-{sequence}"
 
 
+RELEASE_PROJECT = r"-\d+-[0-9a-f]{7}"
+
+
 def project_name(app: str, release: str) -> str:
     """The Compose project of a release: <app>-<n>-<hex>."""
     match = RELEASE_ID.fullmatch(release)
@@ -139,19 +143,23 @@ class Tidying:
     forget: tuple[str, ...]
 
 
-def tidying(app: str, state: HostState, projects: Mapping[str, bool], keep: int) -> Tidying:
-    """What is left to clean up while no deploy is under way.
+def tidying(app: str, state: HostState, projects: Mapping[str, bool], keep: int, busy: Collection[str] = ()) -> Tidying:
+    """What is left to clean up.
 
-    ``projects`` maps the Compose projects of the app's releases to whether anything of each runs. A good
-    release is stopped and kept for a rollback; one that failed, or that no record knows, is removed.
+    ``projects`` maps the Compose projects of the app to whether anything of each runs; those that are
+    no release's, as the stateful services', are left alone. A good release is stopped and kept for a
+    rollback; one that failed, or that no record knows, is removed. ``busy`` are the releases of a deploy
+    under way, during which no release is let go.
     """
-    forget = to_remove(state, keep)
+    forget = () if busy else to_remove(state, keep)
     names = {project_name(app, r): r for r in state.kept}
     good = good_releases(state)
     stop, remove = [], []
     for project, runs in sorted(projects.items()):
         release = names.get(project)
-        if release is not None and release == state.live:
+        if not re.fullmatch(re.escape(app) + RELEASE_PROJECT, project):
+            continue
+        if release is not None and (release == state.live or release in busy):
             continue
         if release in good and release not in forget:
             if runs:

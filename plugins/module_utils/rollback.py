@@ -51,7 +51,7 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
     its token makes sure that its controller does nothing more.
     """
     stopped = _stop_working_step(layout, claim, wait)
-    with journal.acquire(layout, claim, at_once=True) as (session, old):
+    with store.locked(layout.tidy_lock, wait), journal.acquire(layout, claim, at_once=True) as (session, old):
         if old is not None:
             stopped = name_of(old)
             ended = _end(session, old, claim, engine)

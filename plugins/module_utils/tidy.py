@@ -28,49 +28,57 @@ LIMIT = 900
 
 
 def start(layout: AppLayout, keep: int, patience: Patience) -> None:
-    """Have the host clean up; without systemd it is done here and now."""
-    program = [str(layout.agent), "tidy", layout.root, layout.app, str(keep), str(patience.drain)]
+    """Have the host clean up. Raises DavitError when its systemd does not: the next deploy does it then."""
     unit = f"davit-tidy-{layout.app}-{time.monotonic_ns()}"
-    try:
-        run(
-            [
-                *("systemd-run", "--quiet", "--collect", "--no-block", f"--unit={unit}"),
-                *(f"--property=RuntimeMaxSec={LIMIT}", "/usr/bin/python3", *program),
-            ],
-            timeout=10,
-        )
-    except CommandError:
-        clean_up(layout, keep, 0.0)
+    run(
+        [
+            *("systemd-run", "--quiet", "--collect", "--no-block", f"--unit={unit}"),
+            *(f"--property=RuntimeMaxSec={LIMIT}", "/usr/bin/python3", str(layout.agent), "tidy"),
+            *(layout.root, layout.app, str(keep), str(patience.drain)),
+        ],
+        timeout=10,
+    )
 
 
 def clean_up(layout: AppLayout, keep: int, drain: float, engine: Engine | None = None) -> list[str]:
-    """Clean up unless a deploy is under way, which will do so itself. Returns what did not work."""
+    """Stop what no longer serves, and let go of what is too old. Returns what did not work.
+
+    A deploy that begins meanwhile need not wait until the old release has stopped: the app's own lock is
+    held only to decide, and to remove. A rollback does wait, since it may want the very release.
+    """
     engine = engine or Engine()
-    # Clients that hold a connection to the old release move on; the edge does not tell when they have.
-    time.sleep(drain)
-    with store.locked(layout.lock, LIMIT):
-        rest(layout.root)
-        if journal.read(layout) is not None:
-            return []
-        what = plan.tidying(layout.app, store.read_state(layout), engine.projects(layout.app), keep)
-        problems: list[str] = []
-        for project in what.stop:
+    problems: list[str] = []
+    with store.locked(layout.tidy_lock, LIMIT):
+        # Clients that hold a connection to the old release move on; the edge does not tell when they have.
+        time.sleep(drain)
+        with store.locked(layout.lock, LIMIT):
+            rest(layout.root)
+            what = _plan(layout, keep, engine)
+        for project in (*what.stop, *what.remove):
             attempt(problems, partial(_stop, project, engine))
-        for project in what.remove:
-            attempt(problems, partial(_remove, project, engine))
-        for name in what.forget:
-            attempt(problems, partial(forget, layout, name, engine))
+        with store.locked(layout.lock, LIMIT):
+            what = _plan(layout, keep, engine)
+            for project in what.remove:
+                attempt(problems, partial(engine.remove_project, project))
+            for name in what.forget:
+                attempt(problems, partial(forget, layout, name, engine))
     return problems
 
 
+def _plan(layout: AppLayout, keep: int, engine: Engine) -> plan.Tidying:
+    under_way = journal.read(layout)
+    busy = {under_way.release, under_way.previous, under_way.token} if under_way else set()
+    return plan.tidying(layout.app, store.read_state(layout), engine.projects(layout.app), keep, busy)
+
+
 def rest(root: str) -> None:
-    """Stop the host's timer when nothing is under way, so that an idle host is left alone."""
-    if _under_way(root):
-        return
+    """Stop the host's timer when nothing is under way, so that an idle host is left alone; else see that it
+    runs, as after a boot."""
     with contextlib.suppress(CommandError):
-        run(["systemctl", "stop", "--no-block", TIMER], timeout=10)
+        if not _under_way(root):
+            run(["systemctl", "stop", "--no-block", TIMER], timeout=10)
+        # Looked at anew: one may have begun in this very moment.
         if _under_way(root):
-            # One that began in this very moment.
             run(["systemctl", "start", "--no-block", TIMER], timeout=10)
 
 
@@ -90,11 +98,6 @@ def _stop(project: str, engine: Engine) -> None:
     own = [c.id for c in engine.containers(project)]
     engine.restart_policy(own, "no")
     engine.stop(own, LIMIT)
-
-
-def _remove(project: str, engine: Engine) -> None:
-    _stop(project, engine)
-    engine.remove_project(project)
 
 
 def forget(layout: AppLayout, name: str, engine: Engine) -> None:
