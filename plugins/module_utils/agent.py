@@ -8,9 +8,9 @@ whoever recovers a deploy has the same code as who began it.
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import io
+import re
 import signal
 import sys
 import threading
@@ -31,6 +31,9 @@ EVERY = 15
 """Seconds between two looks at the leases while a deploy is under way."""
 
 MAIN = f"import sys\nfrom {PACKAGE}.agent import main\nsys.exit(main(sys.argv[1:]))\n"
+
+
+_IMPORT = re.compile(rf"^from {re.escape(PACKAGE)}(?:\.(\w+))? import (\([^)]*\)|.*)$", re.MULTILINE)
 
 
 def units(root: str) -> dict[str, str]:
@@ -96,12 +99,11 @@ def _sources() -> dict[str, str]:
 
 
 def _imports(source: str) -> list[str]:
+    """The modules of this package that ``source`` imports, in either form. By pattern: to parse them all would
+    cost each deploy a tenth of a second."""
     names = []
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
-            names.append(str(node.module)[len(PACKAGE) + 1 :])
+    for submodule, listed in _IMPORT.findall(source):
+        names += [submodule] if submodule else re.findall(r"(?<!\bas )\b(?!as\b)\w+", listed)
     return names
 
 

@@ -20,7 +20,9 @@ options:
     type: dict
     default: {}
   docker_config:
-    description: Directory with the registry's login, as M(davit.ec2.registry_login) returns it.
+    description:
+      - Directory with the registry's login, as M(davit.ec2.registry_login) returns it. The login is taken away at the
+        end, also after a failure.
     type: path
   pull_timeout:
     description: Seconds for one image to be pulled.
@@ -76,7 +78,7 @@ images:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import fetch, journal, rollout
+from ansible_collections.davit.ec2.plugins.module_utils import fetch, journal, registry, rollout
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
 
@@ -110,12 +112,17 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         pull_timeout=parameters["pull_timeout"],
     )
     engine = Engine(parameters["docker_config"])
-    with journal.step(layout, parameters["token"], lease=parameters["lease"]) as session:
-        with rollout.taken_back(session, engine):
-            session.advance(journal.FETCH)
-            made = fetch.fetch(session, layout.stage, options, engine)
-        if made is None:
-            session.close()
+    try:
+        with journal.step(layout, parameters["token"], lease=parameters["lease"]) as session:
+            with rollout.taken_back(session, engine):
+                session.advance(journal.FETCH)
+                made = fetch.fetch(session, layout.stage, options, engine)
+            if made is None:
+                session.close()
+    finally:
+        # With the last pull, whatever becomes of it: nothing after it needs the registry.
+        if parameters["docker_config"]:
+            registry.logout(parameters["docker_config"])
     if made is None:
         return {"changed": False, "release": ""}
     images = {service: image.pinned for service, image in made.images.items()}
