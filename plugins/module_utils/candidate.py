@@ -22,6 +22,14 @@ def load(layout: AppLayout, release_id: str) -> Release:
     return Release.from_json(store.read_record(layout, release_id))
 
 
+def load_or_none(layout: AppLayout, release_id: str) -> Release | None:
+    """As ``load``; None when the record is missing or damaged."""
+    try:
+        return load(layout, release_id)
+    except DavitError:
+        return None
+
+
 def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *, forward: bool) -> None:
     """Bring up ``wanted`` beside whatever runs. Only a deploy goes ``forward``: a rollback runs no job, and
     leaves the services that own data as they are now, since data does not go back with a release.

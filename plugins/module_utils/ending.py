@@ -15,6 +15,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
     drill,
     drill_unit,
+    edge,
     gates,
     journal,
     plan,
@@ -159,10 +160,12 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
             note(session, what.candidate, plan.INTERRUPTED, cause=cause, blamed=False, **more)
         session.close()
         return _ended(layout, plan.FAILED, what, cause, {}, {}, warnings)
-    former = candidate.load(layout, what.live) if what.live else None
+    former = candidate.load_or_none(layout, what.live) if what.live else None
     logs = candidate.last_words(plan.project_name(layout.app, what.candidate), engine)
-    failed = _load_or_none(layout, what.candidate)
-    if what.action == recovery.RETURN:
+    failed = candidate.load_or_none(layout, what.candidate)
+    if what.live and former is None:
+        _return_to_damaged(session, what, warnings)
+    elif what.action == recovery.RETURN:
         switching.return_traffic(layout, failed, former, engine, patience)
     else:
         _set_aside(session, what.candidate, failed, former, engine)
@@ -177,6 +180,13 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     session.close()
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
     return _ended(layout, result, what, cause, logs, seen, warnings)
+
+
+def _return_to_damaged(session: Session, what: Recovery, warnings: list[str]) -> None:
+    """The former release runs, but its record cannot be read: all that is needed is its route of before."""
+    warnings.append(f"The record of release {what.live} is damaged. It serves; deploy a version to replace it.")
+    if what.action == recovery.RETURN and session.journal.route is not None:
+        edge.put_route(session.layout, dict(session.journal.route))
 
 
 def _set_aside(session: Session, name: str, failed: Release | None, former: Release | None, engine: Engine) -> None:
@@ -201,15 +211,8 @@ def _set_aside(session: Session, name: str, failed: Release | None, former: Rele
 
 
 def _is_drill(layout: AppLayout, name: str) -> bool:
-    known = _load_or_none(layout, name)
+    known = candidate.load_or_none(layout, name)
     return known is not None and bool(known.drill)
-
-
-def _load_or_none(layout: AppLayout, name: str) -> Release | None:
-    try:
-        return candidate.load(layout, name)
-    except DavitError:
-        return None
 
 
 def _ended(
@@ -230,7 +233,7 @@ def note(session: Session, name: str, result: str, **more: Any) -> None:
     layout, now = session.layout, session.journal
     if any(line.get("deploy") == now.started_at and line["release"] == name for line in store.read_history(layout)):
         return
-    known = _load_or_none(layout, name) if name else None
+    known = candidate.load_or_none(layout, name) if name else None
     if known is not None and known.drill:
         # Its failure is what was wanted, and says nothing against this content.
         more = {**more, "drill": known.drill["kind"], "blamed": False}

@@ -57,7 +57,8 @@ class Moment:
 class Journal:
     """What ``deploy.json`` holds. ``previous`` is what was live before, '' at a first deploy.
 
-    ``settings`` are the times and numbers that whoever recovers needs, as the role was given them.
+    ``route`` is the edge's document of before the switch. ``settings`` are the times and numbers that
+    whoever recovers needs, as the role was given them.
     """
 
     token: str
@@ -72,6 +73,7 @@ class Journal:
     phase: str = PREFLIGHT
     release: str = ""
     previous: str = ""
+    route: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def remaining(self, now: Moment) -> float:
@@ -252,6 +254,7 @@ def begin(session: Session, claim: Claim) -> None:
         phase=PREFLIGHT,
         release="",
         previous="",
+        route=None,
         started_at=utc(),
         settings=dict(claim.settings),
     )

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
+    candidate,
     capacity,
     edge,
     ports,
@@ -133,12 +134,19 @@ def _check_edge(engine: Engine) -> None:
 
 
 def live_release(layout: AppLayout) -> Release | None:
-    """The record of the live release, or None before the first deploy."""
+    """The record of the live release. None before the first deploy, and when it is damaged: a deploy must be
+    able to replace such a release."""
     name = store.pointed(layout.live)
-    return Release.from_json(store.read_record(layout, name)) if name else None
+    return candidate.load_or_none(layout, name) if name else None
 
 
 def _version(request: Request, live: Release | None) -> str:
+    name = store.pointed(request.layout.live)
+    if name and live is None and not request.version:
+        raise DavitError(
+            f"The record of the live release {name} is damaged, so its version is not known. Say which version to"
+            " deploy in its place: -e compose_release_version=<tag>."
+        )
     version = request.version or (live.version if live else "") or request.first_version
     if version and not _TAG.fullmatch(version):
         raise DavitError(f"compose_release_version is {version!r}, which cannot be the tag of an image.")

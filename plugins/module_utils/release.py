@@ -73,7 +73,7 @@ class Release:
             values["images"] = {n: Image(**image) for n, image in record["images"].items()}
             values["endpoints"] = tuple(Endpoint.from_json(e) for e in record["endpoints"])
             for key in ("services", "stateful", "jobs", "environment_names", "workers"):
-                values[key] = tuple(record.get(key, ()))
+                values[key] = tuple(record[key])
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise DavitError(f"The record of release {record.get('id')} is damaged: {error!r}.") from error

@@ -114,8 +114,10 @@ def _keep_evidence(layout: AppLayout, wanted: Release, **verdicts: Any) -> None:
 
 
 def _former(session: Session) -> Release | None:
+    """The release that was live before. None at a first deploy, and when its record is damaged: it serves
+    all the same, and traffic can return to it by its route."""
     name = session.journal.previous
-    return candidate.load(session.layout, name) if name else None
+    return candidate.load_or_none(session.layout, name) if name else None
 
 
 def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
     seconds = float(session.setting("soak_seconds", 0))
     with taken_back(session, engine):
         edge.read_routes(layout)
-        session.advance(journal.SWITCH)
+        session.advance(journal.SWITCH, route=edge.read_route(layout))
         old = _former(session)
         for step in Share.parse(canary):
             if old is None:
@@ -182,7 +184,7 @@ def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any]
         probing.start(layout, old or target, float(session.setting("probe_rate", 0)))
         candidate.start(layout, target, engine, patience.start_timeout, forward=False)
         verdict = _judge(session, target, engine)
-        session.advance(journal.SWITCH)
+        session.advance(journal.SWITCH, route=edge.read_route(layout))
         switching.switch(layout, target, old, engine, patience)
         cause = session.setting("cause", "")
         return verdict, ending.finish(session, target, engine, cause=cause)

@@ -161,7 +161,7 @@ def test_a_killed_process_leaves_no_lock(layout: AppLayout) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(DavitError, match="Another deploy or rollback"), store.locked(layout.lock):
+        with pytest.raises(DavitError, match="Another process works"), store.locked(layout.lock):
             pytest.fail("the lock of another process was ignored")
         holder.kill()
         holder.wait()
