@@ -161,17 +161,20 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         session.close()
         return _ended(layout, plan.FAILED, what, cause, {}, {}, warnings)
     former = candidate.load_or_none(layout, what.live) if what.live else None
-    logs = candidate.last_words(plan.project_name(layout.app, what.candidate), engine)
+    project, logs = plan.project_name(layout.app, what.candidate), dict[str, list[str]]()
     failed = candidate.load_or_none(layout, what.candidate)
     if what.live and former is None:
         _return_to_damaged(session, what, warnings)
     elif what.action == recovery.RETURN:
         switching.return_traffic(layout, failed, former, engine, patience)
     else:
+        logs = candidate.last_words(project, engine)
         _set_aside(session, what.candidate, failed, former, engine)
     if failed is not None and failed.drill:
         drill_unit.end(layout)
     store.point(layout.live, layout.release(what.live) if what.live else None)
+    # Only now, when traffic moved back: its containers are there until the clean-up.
+    logs = logs or candidate.last_words(project, engine)
     seen = probing.stop(layout)
     result = plan.ROLLED_BACK if what.action == recovery.RETURN else plan.FAILED
     if "recovered_by" in more and not blamed:

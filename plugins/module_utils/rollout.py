@@ -91,11 +91,11 @@ def _judge(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
     session.advance(journal.GATE)
     verdict = candidate.watch(wanted, engine, session.abort_cause)
     _keep_evidence(session.layout, wanted, gate=verdict)
-    _require_pass(session, wanted, verdict, engine)
+    _require_pass(session, verdict)
     return verdict
 
 
-def _require_pass(session: Session, wanted: Release, verdict: Mapping[str, Any], engine: Engine) -> None:
+def _require_pass(session: Session, verdict: Mapping[str, Any]) -> None:
     if verdict["verdict"] == gates.PASS:
         return
     stopped = session.abort_cause()
@@ -103,7 +103,6 @@ def _require_pass(session: Session, wanted: Release, verdict: Mapping[str, Any],
     raise DavitError(
         stopped or f"{verdict['verdict']}: {verdict['cause']}",
         verdict=dict(verdict),
-        logs=candidate.last_words(wanted.project, engine),
         blamed=not (stopped and before_traffic),
     )
 
@@ -164,7 +163,7 @@ def _watch(session: Session, wanted: Release, engine: Engine, seconds: float, wh
         interrupted=session.abort_cause,
     )
     _keep_evidence(session.layout, wanted, **{what: verdict})
-    _require_pass(session, wanted, verdict, engine)
+    _require_pass(session, verdict)
     return verdict
 
 
