@@ -7,7 +7,7 @@ Each takes back what it did before it raises, so that a host is never left in be
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -165,6 +165,15 @@ def _watch(session: Session, wanted: Release, engine: Engine, seconds: float, wh
     _keep_evidence(session.layout, wanted, **{what: verdict})
     _require_pass(session, verdict)
     return verdict
+
+
+def finish(session: Session, wanted: Release, engine: Engine, warn: Callable[[str], None]) -> dict[str, Any]:
+    """End a good deploy; how it ended. Raises DavitError, with the deploy taken back, when it was none."""
+    with taken_back(session, engine):
+        ended = ending.finish(session, wanted, engine)
+    for warning in ended.warnings:
+        warn(f"Clean-up: {warning}")
+    return ended.to_json()
 
 
 def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any], Ended]:

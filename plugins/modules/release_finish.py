@@ -44,7 +44,7 @@ ended:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, ending, journal, rollout
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, rollout
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
 
@@ -58,11 +58,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     layout, engine = layout_of(module.params), Engine()
     with journal.step(layout, module.params["token"], lease=module.params["lease"]) as session:
         wanted = candidate.load(layout, module.params["release"])
-        with rollout.taken_back(session, engine):
-            ended = ending.finish(session, wanted, engine)
-    for warning in ended.warnings:
-        module.warn(f"Clean-up: {warning}")
-    return {"changed": True, "ended": ended.to_json()}
+        return {"changed": True, "ended": rollout.finish(session, wanted, engine, module.warn)}
 
 
 def main() -> None:

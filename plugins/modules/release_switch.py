@@ -14,6 +14,11 @@ description:
     soak, the release's gate runs on while it serves and the old release stands by.
   - At a breach, and when the edge does not follow, traffic goes back to the old release before the module fails.
 options:
+  finish:
+    description:
+      - Finish the deploy as well, as M(davit.ec2.release_finish) does. For a single host, which has nobody to wait for.
+    type: bool
+    default: false
   canary:
     description: Parts of the traffic to give the release before all of it, each watched for a while.
     type: list
@@ -52,8 +57,8 @@ verdict:
   type: dict
   sample: {verdict: pass, cause: "", seconds: 30.0, checks: []}
 ended:
-  description: What became of the deploy on this host.
-  returned: on failure
+  description: What became of the deploy on this host, as M(davit.ec2.release_finish) returns it.
+  returned: on failure, and with O(finish)
   type: dict
   sample: {result: rolled back, live: 20260130-090000-ffeedd0-11}
 """
@@ -74,6 +79,7 @@ SHARE_ARGUMENTS = {
 
 ARGUMENTS: dict[str, Any] = {
     **STEP_ARGUMENTS,
+    "finish": {"type": "bool", "default": False},
     "canary": {"type": "list", "elements": "dict", "default": [], "options": SHARE_ARGUMENTS},
 }
 
@@ -81,11 +87,14 @@ ARGUMENTS: dict[str, Any] = {
 def work(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True}
-    layout = layout_of(module.params)
+    layout, engine = layout_of(module.params), Engine()
+    told: dict[str, Any] = {"changed": True}
     with journal.step(layout, module.params["token"], lease=module.params["lease"]) as session:
         wanted = candidate.load(layout, module.params["release"])
-        verdict = rollout.go_live(session, wanted, Engine(), module.params["canary"])
-        return {"changed": True, "verdict": verdict}
+        told["verdict"] = rollout.go_live(session, wanted, engine, module.params["canary"])
+        if module.params["finish"]:
+            told["ended"] = rollout.finish(session, wanted, engine, module.warn)
+    return told
 
 
 def main() -> None:
