@@ -16,7 +16,7 @@ from tests.e2e.support.playbook import ROOT
 from tests.e2e.support.target import Target
 
 IMAGES = ROOT / "tests/e2e/images"
-GOOD = {"tiny": ["v1", "v2", "v3", "large"], "tiny-db": ["v1"]}
+GOOD = {"tiny": ["v1", "v2", "v3", "large", "r1", "r2", "r3", "r4", "r5"], "tiny-db": ["v1"]}
 TARGETS = {"tiny-db:v1": "db", "tiny:large": "large"}
 BAD = ["exits", "never-ready", "answers-500", "search-500", "impostor"]
 
@@ -27,6 +27,8 @@ def one_host(network: str) -> dict[str, Any]:
         "ec2_instance_count": 1,
         "ec2_instance_vpc_cidr": f"{network}.0.0/16",
         "ec2_instance_subnets": [{"cidr": f"{network}.1.0/24", "zone": "a"}],
+        # Only the tests of the soak have the time to wait for one.
+        "compose_release_soak_seconds": 0,
     }
 
 

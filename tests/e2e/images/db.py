@@ -2,6 +2,9 @@
 
 GET /healthz; GET /keys; GET, PUT, DELETE /kv/<key>. Each write is on the disk before it is answered. The volume is
 locked while the process lives, and a second process on it ends at once: two databases on one volume lose data.
+
+It also tells who worked: GET /work/<name> is answered when the one who asks has gone, and counts as work until then;
+GET /work says who works now, who has worked in what order, and how many at once at most.
 """
 
 from __future__ import annotations
@@ -50,6 +53,30 @@ class Store:
             self._values = kept
 
 
+class Work:
+    """Who works now, who has begun in what order, and the most at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now: list[str] = []
+        self._begun: list[str] = []
+        self._most = 0
+
+    def begin(self, name: str) -> None:
+        with self._lock:
+            self._now.append(name)
+            self._begun.append(name)
+            self._most = max(self._most, len(self._now))
+
+    def end(self, name: str) -> None:
+        with self._lock:
+            self._now.remove(name)
+
+    def told(self) -> dict[str, object]:
+        with self._lock:
+            return {"now": list(self._now), "begun": list(self._begun), "most": self._most}
+
+
 class Server(ThreadingHTTPServer):
     """The server with its store."""
 
@@ -58,6 +85,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, store: Store) -> None:
         super().__init__(("", PORT), Handler)
         self.store = store
+        self.work = Work()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,6 +97,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self.path == "/healthz":
             self._reply(200, {"status": "ok"})
+        elif self.path == "/work":
+            self._reply(200, self.server.work.told())
+        elif self.path.startswith("/work/"):
+            self._watch(self.path.removeprefix("/work/"))
         elif self.path == "/keys":
             self._reply(200, {"keys": self.server.store.keys()})
         elif (key := self._key()) and (value := self.server.store.get(key)) is not None:
@@ -82,6 +114,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         self._change(None)
+
+    def _watch(self, name: str) -> None:
+        """The kernel closes a dead process's connections, so this ends when the worker does."""
+        self.server.work.begin(name)
+        try:
+            self.connection.recv(1)
+        finally:
+            self.server.work.end(name)
+            self.close_connection = True
 
     def _key(self) -> str:
         return self.path.removeprefix("/kv/") if self.path.startswith("/kv/") else ""

@@ -7,9 +7,13 @@ GET  /file?path=P                 the text of a file
 GET  /call?url=U                  calls another service and returns its answer
 GET  /sleep?seconds=S             answers late, to have a request in flight
 GET  /data, POST /data            reads the lines of a file in /data, appends the body as a line
+GET  /answer                      the right answer, 42
+POST /upload                      how many bytes came, of 64 MB at most, and their checksum
 
 It misbehaves only where its environment asks for that:
 DIES_AFTER    ends so many seconds after the first POST: ready for every gate, dead among users
+WRONG_AFTER   gives a wrong answer from so many seconds after the first POST on, and says that all is well
+EXITS_AFTER   is never ready, and ends after so many seconds
 EATS_MB       takes so much memory before it listens
 """
 
@@ -24,6 +28,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -34,9 +39,13 @@ LINES = Path(os.environ.get("DATA_DIR") or "/data") / "lines.txt"
 DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 2)
 
 DIES_AFTER = os.environ.get("DIES_AFTER") or ""
+WRONG_AFTER = os.environ.get("WRONG_AFTER") or ""
+EXITS_AFTER = os.environ.get("EXITS_AFTER") or ""
 EATS_MB = int(os.environ.get("EATS_MB") or 0)
 FIRST_POST = threading.Event()
 """Users send POSTs; gates and probes do not."""
+WRONG = threading.Event()
+LARGEST = 64 << 20
 
 Answer = tuple[int, object]
 
@@ -81,8 +90,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         FIRST_POST.set()
-        length = int(self.headers.get("Content-Length") or 0)
-        self._counted(self.rfile.read(min(length, 100_000)))
+        self._counted(self._body())
+
+    def _body(self) -> bytes:
+        """All of it, whether its length is told or it comes in chunks; a rest would be taken for the next request."""
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(min(int(self.headers.get("Content-Length") or 0), LARGEST))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(min(size, LARGEST)))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def _counted(self, body: bytes) -> None:
         self.server.count(1)
@@ -109,8 +128,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _route(self, path: str, value: str, body: bytes) -> Answer:
         if path == "/readyz":
-            state = "draining" if self.server.draining else "ready"
-            return (503 if self.server.draining else 200), {"status": state, "version": RELEASE}
+            state = "draining" if self.server.draining else "loading" if EXITS_AFTER else "ready"
+            return (200 if state == "ready" else 503), {"status": state, "version": RELEASE}
+        if path == "/upload" and self.command == "POST":
+            return 200, {"bytes": len(body), "checksum": zlib.crc32(body)}
         if path == "/data" and self.command == "POST":
             with LINES.open("a", encoding="utf-8") as stream:
                 stream.write(body.decode().replace("\n", " ") + "\n")
@@ -119,6 +140,7 @@ class Handler(BaseHTTPRequestHandler):
             "/": {"release": RELEASE},
             "/healthz": {"status": "ok"},
             "/version": {"version": RELEASE},
+            "/answer": {"answer": 54 if WRONG.is_set() else 42},
             "/whoami": {"hostname": socket.gethostname(), "release": RELEASE, "app": os.environ.get("APP", "")},
             "/env": {"name": value, "value": os.environ.get(value)},
         }
@@ -171,14 +193,28 @@ def die() -> None:
     os._exit(9)
 
 
+def go_wrong() -> None:
+    """Give wrong answers, a while after the first user has come."""
+    FIRST_POST.wait()
+    threading.Event().wait(float(WRONG_AFTER))
+    WRONG.set()
+
+
+def give_up() -> None:
+    """End a while after the start, without ever having been ready."""
+    threading.Event().wait(float(EXITS_AFTER))
+    os._exit(7)
+
+
 def main() -> int:
     """Serve until SIGTERM, then drain."""
     if sys.argv[1:] == ["--health"]:
         return health()
     # Written to, since memory that nobody wrote to is not there.
     eaten = [bytearray(os.urandom(1024) * 1024) for _ in range(EATS_MB)]
-    if DIES_AFTER:
-        threading.Thread(target=die, daemon=True).start()
+    for when, act in ((DIES_AFTER, die), (WRONG_AFTER, go_wrong), (EXITS_AFTER, give_up)):
+        if when:
+            threading.Thread(target=act, daemon=True).start()
     server = Server()
     # In a thread: shutdown() waits for the loop that a signal handler would be blocking.
     drain = threading.Thread(target=server.drain)

@@ -17,9 +17,14 @@ BODY = json.dumps({"query": "pizza", "limit": 1})
 class Load:
     """Asks from a few threads until the block ends; at most `limit` seconds, whatever happens."""
 
-    def __init__(self, address: str, path: str = "/search", threads: int = 4, limit: float = 300.0) -> None:
+    def __init__(
+        self, address: str, path: str = "/search", threads: int = 4, limit: float = 300.0, host: str | None = None
+    ) -> None:
         self.failures: list[str] = []
         self.releases: Counter[str | None] = Counter()
+        self.canary: Counter[tuple[str, str]] = Counter()
+        """Answers while a canary has a part of the traffic: by its header, and by the version that the body names."""
+        self._headers = {"Content-Type": "application/json", "Host": host or address}
         self._address, self._path, self._limit = address, path, limit
         self._stop = threading.Event()
         self._good: list[float] = []
@@ -57,9 +62,9 @@ class Load:
         # Paced, since two cores are shared with what is measured.
         while time.monotonic() < end and not self._stop.wait(0.02):
             try:
-                connection.request("POST", self._path, BODY, {"Content-Type": "application/json"})
+                connection.request("POST", self._path, BODY, self._headers)
                 response = connection.getresponse()
-                response.read()
+                answer = response.read()
             except (OSError, http.client.HTTPException) as error:
                 self.failures.append(repr(error))
                 connection.close()
@@ -67,5 +72,7 @@ class Load:
             if response.status == 200:
                 self.releases[response.getheader("Davit-Release")] += 1
                 self._good.append(time.monotonic())
+                if trial := response.getheader("Davit-Canary"):
+                    self.canary[trial, str(json.loads(answer).get("release"))] += 1
             else:
                 self.failures.append(f"status {response.status}")
