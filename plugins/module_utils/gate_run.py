@@ -86,7 +86,8 @@ def run_soak(
         if verdict is not None:
             cause = gates.soak_cause(verdict, tallies, gate)
             return {**_verdict(verdict, tallies, gate, elapsed), "cause": cause}
-        pause(min(gate.interval, max(seconds - elapsed, 0.05)))
+        left = seconds - elapsed
+        pause(min(gate.interval, max(left, 0.05)) if left > 0 else gate.interval)
 
 
 class _Round:

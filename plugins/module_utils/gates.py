@@ -95,13 +95,17 @@ class Container:
 
 @dataclass(frozen=True)
 class Look:
-    """One look at one subject: did it hold, is it hopeless, and what was seen."""
+    """One look at one subject: did it hold, is it hopeless, and what was seen.
+
+    ``pending`` when it cannot be known yet, as with a health check that was not made yet.
+    """
 
     name: str
     holds: bool
     observed: str
     hopeless: bool = False
     latency_ms: float | None = None
+    pending: bool = False
 
 
 def judge_containers(
@@ -133,7 +137,7 @@ def _judge_service(service: str, own: Sequence[Container], before: Mapping[str, 
         if c.status != "running":
             return Look(name, False, c.status)
         if c.health not in (None, "none", "healthy"):
-            return Look(name, False, f"running, {c.health}")
+            return Look(name, False, f"running, {c.health}", pending=c.health == "starting")
     health = " and healthy" if any(c.health == "healthy" for c in own) else ""
     return Look(name, True, f"running{health}")
 
@@ -215,12 +219,14 @@ class Tally:
     wrong_in_a_row: int = 0
     observed: str = "not looked at"
     hopeless: bool = False
+    pending: bool = False
     latencies: list[float] = field(default_factory=list)
 
     def add(self, look: Look) -> None:
         self.attempts += 1
         self.in_a_row = self.in_a_row + 1 if look.holds else 0
-        self.wrong_in_a_row = 0 if look.holds else self.wrong_in_a_row + 1
+        self.wrong_in_a_row = 0 if look.holds or look.pending else self.wrong_in_a_row + 1
+        self.pending = look.pending
         self.observed = look.observed
         self.hopeless = self.hopeless or look.hopeless
         if look.latency_ms is not None:
@@ -261,10 +267,14 @@ def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
 
 
 def decide_soak(tallies: Sequence[Tally], gate: Gate, elapsed: float, seconds: float) -> str | None:
-    """A verdict over what serves: FAIL at the first breach, else one when ``seconds`` are over."""
+    """A verdict over what serves: FAIL at the first breach, else one when ``seconds`` are over.
+
+    What cannot be known by then is waited for as long as a gate would: a worker is started only at the
+    switch, and its first health check may come much later.
+    """
     if any(t.hopeless or t.wrong_in_a_row >= gate.failures for t in tallies):
         return FAIL
-    if elapsed < seconds:
+    if elapsed < seconds or (elapsed < gate.timeout and any(t.pending for t in tallies)):
         return None
     return PASS if tallies and all(t.in_a_row >= 1 for t in tallies) else INCONCLUSIVE
 
