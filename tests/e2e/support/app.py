@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import uuid
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +28,7 @@ GATE = {
     "timeout": 15,
 }
 
-_labels = (f"label-{number}" for number in itertools.count(1))
+_labels = (f"{uuid.uuid4().hex[:6]}-{number}" for number in itertools.count(1))
 
 
 @dataclass
