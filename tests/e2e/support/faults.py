@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from tests.e2e.support.fleet import ec2_client
 from tests.e2e.support.playbook import ROOT
 from tests.e2e.support.target import Target
 from tests.e2e.support.wait import until
@@ -93,11 +94,22 @@ def forget_images(target: Target) -> None:
     target.inside(f"for image in $({listed}); do docker image rm $image || true; done")
 
 
-@contextlib.contextmanager
-def timer_stopped(target: Target) -> Iterator[None]:
-    """The host does not recover by itself, so that the next run has to."""
-    target.inside("systemctl stop davit-recover.timer")
+def booted(target: Target) -> str:
+    """When the host's first process began; empty while nobody can be asked."""
     try:
-        yield
-    finally:
-        target.inside("systemctl start davit-recover.timer")
+        return target.inside("stat -c %Z /proc/1").strip()
+    except AssertionError:
+        return ""
+
+
+def reboot(target: Target) -> None:
+    """Reboot through AWS, and wait until the host has begun anew."""
+    instance = next(iter(target.fleet.instances().values()))["InstanceId"]
+    before = booted(target)
+    ec2_client().reboot_instances(InstanceIds=[instance])
+    until(lambda: booted(target) not in ("", before), 90)
+
+
+def ensure_faketime(target: Target) -> None:
+    """Have the program that runs others under a false clock; the clock itself is the machine's."""
+    target.inside("command -v faketime || (apt-get -qq update && apt-get -qq install -y faketime) >/dev/null")

@@ -53,6 +53,12 @@ class Target(Host):
         text = self.inside(f"cat {HOME}/deploy.json 2>/dev/null || true").strip()
         return dict(json.loads(text)) if text else {}
 
+    def lease_ended(self) -> bool:
+        """Whether the lease of the deploy under way has run out; by the clock that no setting moves."""
+        journal = self.journal()
+        boottime = float(self.inside("python3 -c 'import time; print(time.clock_gettime(time.CLOCK_BOOTTIME))'"))
+        return bool(journal["heartbeat"] + journal["lease_seconds"] < boottime)
+
     def running(self) -> set[str]:
         """The Compose projects of the app that have a running container."""
         own = f"docker ps --filter label=davit.app={APP} --format '{{{{.Label \"com.docker.compose.project\"}}}}'"
