@@ -55,9 +55,10 @@ def test_the_data_outlives_three_releases_and_a_down_of_an_old_one(host: Host) -
 
 
 def test_the_files_beside_the_compose_file_travel_with_the_release(host: Host) -> None:
-    project = host.shell(
-        "docker ps -q --filter label=davit.app=foreign --filter label=com.docker.compose.service=web"
-    ).split()
+    running = "docker ps -q --filter label=davit.app=foreign --filter label=com.docker.compose.service=web"
+    # The release before is stopped in the background.
+    until(lambda: len(host.shell(running).split()) == 1, 60)
+    project = host.shell(running).split()
     assert host.shell(f"docker exec {project[0]} cat /etc/web.conf").strip() == "colour = blue"
     assert host.shell(f"docker exec {project[0]} printenv GREETING").strip() == "hello"
 
