@@ -140,6 +140,7 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
         switching.switch(layout, wanted, old, engine, patience, warm=warm)
         session.advance(journal.SOAK)
         if seconds <= 0 and not wanted.workers:
+            drill.refuse_pass(wanted.drill, soaked=True)
             return {"verdict": gates.PASS, "cause": "", "seconds": 0, "checks": []}
         # Workers have just been started and were in no gate: they are looked at for a moment in any case.
         verdict = _watch(session, wanted, engine, max(seconds, WORKERS_WATCHED), "soak")
