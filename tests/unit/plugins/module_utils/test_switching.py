@@ -1,24 +1,35 @@
-"""Returning traffic and telling the history, on real files with an engine and an edge that only remember."""
+"""How a deploy ends: traffic, history, clean-up, on real files with an engine and an edge that only remember."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, edge, plan, routes, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    candidate,
+    edge,
+    ending,
+    journal,
+    plan,
+    probing,
+    rollout,
+    routes,
+    store,
+    switching,
+    tidy,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Container
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
-from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
-
-PATIENCE = Patience(drain=0)
 
 
 class Remembering(Engine):
@@ -37,7 +48,22 @@ class Remembering(Engine):
         return ""
 
     def containers(self, project: str) -> list[Container]:
-        return [Container("c1", f"{project}-api-1", "api", "running")]
+        return [Container(f"{project}-c1", f"{project}-api-1", "api", "running")]
+
+    def restart_policy(self, ids: Sequence[str], policy: str) -> None:
+        self.calls.append(f"update {policy} {' '.join(ids)}")
+
+    def remove_project(self, project: str) -> None:
+        self.docker("down", project)
+
+    def stop(self, ids: Sequence[str], timeout: float) -> None:
+        self.docker("stop", *ids, timeout=timeout)
+
+    def connect(self, network: str, ids: Iterable[str]) -> None:
+        self.docker("connect", network, *ids)
+
+    def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
+        self.docker("network", name, *labels)
 
     def logs(self, container: str, lines: int) -> list[str]:
         return [f"last words of {container}"][:lines]
@@ -57,10 +83,33 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppLayout:
     for number in (1, 2):
         store.point(made.last_good, made.release(rid(number)))
         store.point(made.live, made.release(rid(number)))
-        switching.note(made, plan.DEPLOY, release(number), None, plan.SUCCEEDED)
+        store.append_history(made, past(number))
     serve(made, 2)
     monkeypatch.setattr(edge, "await_release", lambda *_: None)
+    # What the host's systemd would do.
+    monkeypatch.setattr(tidy, "start", lambda *_: None)
+    monkeypatch.setattr(probing, "start", lambda *_: None)
+    monkeypatch.setattr(probing, "stop", lambda *_: {})
     return made
+
+
+def past(number: int) -> dict[str, Any]:
+    return {"sequence": number, "action": plan.DEPLOY, "release": rid(number), "result": plan.SUCCEEDED}
+
+
+def session_of(layout: AppLayout, phase: str, number: int = 3, action: str = plan.DEPLOY) -> Session:
+    """A deploy of ``number`` over the live release 2, in ``phase``."""
+    now = journal.moment()
+    left = journal.Journal(
+        *("token", "alice", "deploy", action, 60, now.boot, now.uptime, "now", "now"),
+        phase=phase,
+        release=rid(number),
+        previous=rid(2),
+        settings={"drain_seconds": 0},
+    )
+    session = Session(layout, left)
+    session.advance(phase)
+    return session
 
 
 def rid(number: int) -> str:
@@ -72,7 +121,7 @@ def release(number: int, **more: Any) -> Release:
         "id": rid(number),
         "sequence": number,
         "app": "shop",
-        "project": f"shop-{number}",
+        "project": plan.project_name("shop", rid(number)),
         "version": f"v{number}",
         "content_hash": str(number) * 64,
         "created_at": "2026-01-31T12:00:00+00:00",
@@ -98,57 +147,53 @@ def last_line(layout: AppLayout) -> dict[str, Any]:
 
 def test_a_candidate_without_traffic_is_removed_and_the_live_one_left_alone(layout: AppLayout) -> None:
     engine = Remembering()
-    undone = switching.turn_away(layout, release(3), "it died", engine, PATIENCE)
-    assert (undone["live"], undone["result"], undone["warnings"]) == (rid(2), plan.FAILED, [])
-    assert any(" down " in call and rid(3) in call for call in engine.calls)
-    assert not any(rid(2) in call for call in engine.calls)
+    undone = ending.undo(session_of(layout, journal.GATE), "it died", engine)
+    assert (undone.live, undone.result, undone.warnings) == (rid(2), plan.FAILED, ())
+    assert [c for c in engine.calls if c.startswith(("down", "stop"))] == [f"down {release(3).project}"]
     assert (switching.serving(layout), last_line(layout)["cause"]) == (rid(2), "it died")
+    assert not layout.journal.exists()
 
 
-def test_a_candidate_with_traffic_gives_it_back_first(layout: AppLayout) -> None:
+def test_a_candidate_with_traffic_gives_it_back(layout: AppLayout) -> None:
     serve(layout, 3)
     store.point(layout.live, layout.release(rid(3)))
-    undone = switching.turn_away(layout, release(3), "it died", Remembering(), PATIENCE)
-    assert (undone["live"], undone["result"]) == (rid(2), plan.ROLLED_BACK)
+    undone = ending.undo(session_of(layout, journal.SOAK), "it died", Remembering())
+    assert (undone.live, undone.result) == (rid(2), plan.ROLLED_BACK)
     assert (switching.serving(layout), store.pointed(layout.live)) == (rid(2), rid(2))
 
 
 def test_traffic_comes_back_while_the_route_of_another_app_is_broken(layout: AppLayout) -> None:
     serve(layout, 3)
     (layout.routes / "wiki.yml").write_text("{")
-    assert switching.turn_away(layout, release(3), "it died", Remembering(), PATIENCE)["live"] == rid(2)
+    assert ending.undo(session_of(layout, journal.SOAK), "it died", Remembering()).live == rid(2)
     assert switching.serving(layout) == rid(2)
 
 
-def test_a_release_that_finished_well_is_not_turned_away(layout: AppLayout) -> None:
+def test_a_release_that_finished_well_is_not_undone(layout: AppLayout) -> None:
     """As when the disk is full in the moment of finishing: the route must not be taken from under its users."""
     serve(layout, 3)
     store.point(layout.last_good, layout.release(rid(3)))
     with pytest.raises(DavitError, match="it stays"):
-        switching.turn_away(layout, release(3), "no space left", Remembering(), PATIENCE)
+        ending.undo(session_of(layout, journal.FINISH), "no space left", Remembering())
     assert switching.serving(layout) == rid(3)
 
 
-def test_the_history_is_true_when_the_removal_does_not_work(layout: AppLayout) -> None:
-    undone = switching.turn_away(layout, release(3), "it died", Remembering("down"), PATIENCE)
-    assert "down" in undone["warnings"][0]
-    assert (last_line(layout)["release"], last_line(layout)["result"]) == (rid(3), plan.FAILED)
-
-
-def test_a_rollback_whose_target_does_not_start_stops_it_again(layout: AppLayout) -> None:
-    engine = Remembering("create")
+def test_a_rollback_whose_target_does_not_start_keeps_the_live_release(layout: AppLayout) -> None:
+    session = session_of(layout, journal.PREFLIGHT, 1, plan.ROLLBACK)
     with pytest.raises(DavitError, match="create"):
-        switching.roll_back(layout, None, engine, PATIENCE, keep=3)
-    assert any(" stop" in call and rid(1) in call for call in engine.calls)
+        rollout.go_back(session, rid(1), Remembering("create"))
     assert (switching.serving(layout), store.pointed(layout.live)) == (rid(2), rid(2))
     assert (last_line(layout)["action"], last_line(layout)["result"]) == (plan.ROLLBACK, plan.FAILED)
 
 
-def test_a_clean_up_that_does_not_work_is_a_warning(layout: AppLayout) -> None:
-    store.point(layout.live, layout.release(rid(3)))
-    line = {"action": plan.DEPLOY, "more": {}}
-    done = switching.finish(layout, release(3), rid(2), Remembering(" stop"), PATIENCE, 3, line)
-    assert "stop" in done.warnings[0]
+def test_a_clean_up_that_does_not_work_is_a_warning(layout: AppLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise DavitError("no systemd")
+
+    monkeypatch.setattr(tidy, "start", fail)
+    serve(layout, 3)
+    done = ending.finish(session_of(layout, journal.SOAK), release(3), Remembering())
+    assert done.warnings == ("no systemd",)
     assert (store.pointed(layout.last_good), last_line(layout)["result"]) == (rid(3), plan.SUCCEEDED)
     assert done.can_return_to == (rid(2), rid(1))
 
