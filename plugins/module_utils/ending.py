@@ -125,11 +125,22 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
     if what.action == recovery.JUDGE:
         what = _judge(session, what, engine)
     if what.action == recovery.FINISH:
-        wanted = candidate.load(layout, what.candidate)
-        return finish(session, wanted, engine, cause=gone, recovered_by=by)
-    blamed = what.action == recovery.RETURN
+        try:
+            return _complete(session, what, engine, cause=gone, recovered_by=by)
+        except DavitError as error:
+            if what.candidate == store.pointed(layout.last_good):
+                raise
+            # It cannot be completed, and what served before still can.
+            what = Recovery(recovery.RETURN, what.candidate, old.previous, str(error))
+    blamed = what.action == recovery.RETURN or bool(old.failed)
     cause = f"{gone}: {what.reason}"
     return _carry_out(session, what, engine, cause, blamed=blamed, recovered_by=by)
+
+
+def _complete(session: Session, what: Recovery, engine: Engine, **more: Any) -> Ended:
+    wanted = candidate.load(session.layout, what.candidate)
+    switching.resume(session.layout, wanted, session.journal.previous, engine, patience_of(session))
+    return finish(session, wanted, engine, **more)
 
 
 def _judge(session: Session, what: Recovery, engine: Engine) -> Recovery:
@@ -141,7 +152,7 @@ def _judge(session: Session, what: Recovery, engine: Engine) -> Recovery:
         switching.resume(layout, wanted, what.otherwise, engine, patience_of(session))
         verdict = candidate.watch(wanted, engine)
     except DavitError as error:
-        return Recovery(recovery.RETURN, what.candidate, what.otherwise, str(error))
+        verdict = {"verdict": gates.FAIL, "cause": str(error)}
     if verdict["verdict"] == gates.PASS:
         return Recovery(recovery.FINISH, what.candidate, what.candidate, "its gate passed")
     return Recovery(recovery.RETURN, what.candidate, what.otherwise, f"{verdict['verdict']}: {verdict['cause']}")
@@ -152,6 +163,8 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     is true also when the removal does not work."""
     layout, patience, warnings = session.layout, patience_of(session), list[str]()
     phase = session.journal.phase
+    if blamed and not session.journal.failed:
+        session.advance(phase, failed=cause)
     if what.action == recovery.FORGET:
         store.remove_tree(layout.stage)
         if what.candidate:
@@ -176,7 +189,8 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     # Only now, when traffic moved back: its containers are there until the clean-up.
     logs = logs or candidate.last_words(project, engine)
     seen = probing.stop(layout)
-    result = plan.ROLLED_BACK if what.action == recovery.RETURN else plan.FAILED
+    served = what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH)
+    result = plan.ROLLED_BACK if served else plan.FAILED
     if "recovered_by" in more and not blamed:
         result = plan.INTERRUPTED
     note(session, what.candidate, result, cause=cause, blamed=blamed, probe=seen, phase=phase, **more)

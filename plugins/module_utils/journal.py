@@ -57,7 +57,8 @@ class Moment:
 class Journal:
     """What ``deploy.json`` holds. ``previous`` is what was live before, '' at a first deploy.
 
-    ``route`` is the edge's document of before the switch. ``settings`` are the times and numbers that
+    ``route`` is the edge's document of before the switch, ``failed`` why the candidate was found
+    wanting: once that is written, nobody judges it anew. ``settings`` are the times and numbers that
     whoever recovers needs, as the role was given them.
     """
 
@@ -74,6 +75,7 @@ class Journal:
     release: str = ""
     previous: str = ""
     route: Mapping[str, Any] | None = None
+    failed: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def remaining(self, now: Moment) -> float:
@@ -233,7 +235,7 @@ def acquire(layout: AppLayout, claim: Claim, *, at_once: bool = False) -> Iterat
             settings=dict(claim.settings),
         )
         if old is not None:
-            taken = replace(old, token=fresh.token, owner=claim.owner, lease_seconds=claim.lease_seconds)
+            taken = replace(old, token=fresh.token, lease_seconds=claim.lease_seconds)
             session = Session(layout, _beat(taken))
         else:
             session = Session(layout, fresh)
@@ -255,6 +257,7 @@ def begin(session: Session, claim: Claim) -> None:
         release="",
         previous="",
         route=None,
+        failed="",
         started_at=utc(),
         settings=dict(claim.settings),
     )

@@ -49,7 +49,9 @@ def recover(journal: Journal, serving: str, last_good: str) -> Recovery:
     if not candidate or phase in (phases.PREFLIGHT, phases.FETCH):
         return Recovery(FORGET, candidate, serving, "nothing had been started")
     if serving != candidate:
-        return Recovery(REMOVE, candidate, former, f"it ended in phase {phase}, before the switch")
+        return Recovery(REMOVE, candidate, former, journal.failed or f"it ended in phase {phase}, before the switch")
+    if journal.failed:
+        return Recovery(RETURN, candidate, former, journal.failed)
     if candidate == last_good or phase == phases.FINISH:
         return Recovery(FINISH, candidate, candidate, "it had passed, and only its end was missing")
     if journal.action == ROLLBACK:

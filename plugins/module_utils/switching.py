@@ -99,7 +99,7 @@ def serve_alone(layout: AppLayout, release: Release, patience: Patience) -> None
 def resume(layout: AppLayout, wanted: Release, former: str, engine: Engine, patience: Patience) -> None:
     """Complete the switch to ``wanted``, whose route is in place, where it may have been cut short."""
     candidate.settle(wanted, engine)
-    _move_workers(layout, wanted, candidate.load(layout, former) if former else None, engine, patience)
+    _move_workers(layout, wanted, candidate.load_or_none(layout, former) if former else None, engine, patience)
 
 
 def return_traffic(
