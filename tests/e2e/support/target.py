@@ -17,7 +17,7 @@ from tests.e2e.support.watch import Watch
 
 APP = "faults"
 HOME = f"/opt/davit/apps/{APP}"
-LEASE = 10
+LEASE = 15
 """Seconds; short, since tests wait for its end."""
 
 _labels = (f"{uuid.uuid4().hex[:6]}-{number}" for number in itertools.count(1))
