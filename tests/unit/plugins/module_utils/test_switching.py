@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
+    drill,
+    drill_unit,
     edge,
     ending,
     journal,
@@ -205,3 +207,33 @@ def test_only_a_deploy_changes_the_services_that_own_data(layout: AppLayout, for
     store.write_json(layout.stateful_file, {"name": "newer"})
     candidate.start(layout, old, Remembering(), 5, forward=forward)
     assert json.loads(layout.stateful_file.read_text())["name"] == left
+
+
+@pytest.fixture
+def drilled(layout: AppLayout, monkeypatch: pytest.MonkeyPatch) -> Release:
+    """The candidate (3) as the release of a drill, which serves already, as in its soak."""
+    fault = drill.Drill(drill.DIES, ("api",))
+    made = release(3, drill=fault.to_json())
+    store.write_json(layout.release(made.id) / store.RECORD, made.to_json())
+    monkeypatch.setattr(drill_unit, "end", lambda *_: None)
+    serve(layout, 3)
+    store.point(layout.live, layout.release(made.id))
+    return made
+
+
+@pytest.mark.parametrize("phase", [journal.SOAK, journal.FINISH])
+def test_a_recovery_takes_a_drill_back_whatever_its_gate_says(
+    layout: AppLayout, drilled: Release, phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidate, "watch", lambda *_: {"verdict": "pass", "cause": ""})
+    ended = ending.recover(session_of(layout, phase), Remembering(), "the host's timer")
+    assert (ended.live, ended.result) == (rid(2), plan.ROLLED_BACK)
+    assert (switching.serving(layout), store.pointed(layout.last_good)) == (rid(2), rid(2))
+    line = last_line(layout)
+    assert (line["release"], line["drill"], line["blamed"]) == (drilled.id, drill.DIES, False)
+
+
+def test_a_drill_cannot_finish(layout: AppLayout, drilled: Release) -> None:
+    with pytest.raises(DavitError, match=drill.NOT_CAUGHT):
+        ending.finish(session_of(layout, journal.SOAK), drilled, Remembering())
+    assert store.pointed(layout.last_good) == rid(2)
