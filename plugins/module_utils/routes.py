@@ -140,12 +140,12 @@ class Warm:
 REPLAY_STATUS = "502"
 """What the edge answers when a backend refuses or breaks off a connection."""
 
-UNGUARDED = (
-    "HeaderRegexp(`Content-Length`, `^[0-9]{6,}$`)"
-    " || ((Method(`POST`) || Method(`PUT`) || Method(`PATCH`)) && !HeaderRegexp(`Content-Length`, `^[0-9]`))"
-)
-"""A body of 100 kB or more, or of unknown length, is passed through as it comes: to repeat a request, the edge
-has to keep its body."""
+_LARGE = "HeaderRegexp(`Content-Length`, `^[0-9]{6,}$`)"
+_SIZED = "HeaderRegexp(`Content-Length`, `^[0-9]`)"
+UNGUARDED = f"({_LARGE} || (!{_SIZED} && (Method(`POST`) || Method(`PUT`) || Method(`PATCH`))))"
+GUARDED = f"(!{_LARGE} && ({_SIZED} || (!Method(`POST`) && !Method(`PUT`) && !Method(`PATCH`))))"
+"""A body of 100 kB or more, or of unknown length, is passed through as it comes: to repeat a request, the edge has
+to keep its body. The two are opposites, so that neither needs a priority over the other, nor over other apps."""
 
 BODY_KEPT = 100_000
 """Bytes of a body that the edge keeps at most. It takes that much memory for each request that has a body,
@@ -179,8 +179,12 @@ def edge_document(
             services[name] = _backend(endpoint)
         else:
             services.update(_with_warm(name, endpoint, other, warm.weight))
-            rule = f"({endpoint.route.rule}) && ({UNGUARDED})"
+            plain = endpoint.route.rule
+            # The edge prefers the longer rule; these additions must not outdo another app's.
+            routers[name]["priority"] = len(plain)
+            rule = f"({plain}) && {UNGUARDED}"
             routers[f"{name}-large"] = {**routers[name], "rule": rule, "service": f"{name}-serving"}
+            routers[name]["rule"] = f"({plain}) && {GUARDED}"
     headers = {RELEASE_HEADER: release_id}
     if warm is not None and warm.weight is not None:
         headers[CANARY_HEADER] = canary_value(warm.release, warm.weight)
@@ -251,5 +255,13 @@ def rules_taken(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     taken = {}
     for name, document in documents.items():
         for router in ((document.get("http") or {}).get("routers") or {}).values():
-            taken[str(router.get("rule"))] = name
+            taken[_plain(str(router.get("rule")))] = name
     return taken
+
+
+def _plain(rule: str) -> str:
+    """A router's rule without what a warm release adds to it."""
+    for added in (GUARDED, UNGUARDED):
+        if rule.endswith(f") && {added}"):
+            return rule[1 : -len(f") && {added}")]
+    return rule

@@ -204,3 +204,26 @@ def test_a_broken_file_does_not_hide_behind_a_good_one_of_the_same_stem(layout: 
 )
 def test_the_address_that_a_client_would_use(route: Route, tls: bool, address: str) -> None:
     assert edge.address_of(Endpoint(route, 20000), tls) == address
+
+
+WEB = Endpoint(Route("web", 8080, ("a.test",), "/"), 20001)
+OTHER = Endpoint(WEB.route, 20000)
+
+
+@pytest.mark.parametrize("weight", [None, 10])
+def test_a_warm_release_changes_neither_the_precedence_nor_the_owner_of_a_route(weight: int | None) -> None:
+    """The edge prefers the longest rule: what tells large bodies apart must not win over another app's host."""
+    warm = routes.Warm("old", (OTHER,), weight)
+    document = routes.edge_document("a", "new", (WEB,), tls=False, warm=warm)
+    routers = document["http"]["routers"]
+    assert {router["priority"] for router in routers.values()} == {len(WEB.route.rule)}
+    assert routes.rules_taken({"a": document}) == {WEB.route.rule: "a"}
+
+
+def test_what_the_edge_keeps_of_a_body_is_no_more_than_what_it_is_asked_to_repeat() -> None:
+    """It takes the whole of it for every request that has a body."""
+    document = routes.edge_document("a", "new", (WEB,), tls=False, warm=routes.Warm("old", (OTHER,)))
+    errors = document["http"]["services"]["a-0"]["failover"]["errors"]
+    assert errors == {"status": ["502"], "maxRequestBodyBytes": 100_000}
+    assert document["http"]["routers"]["a-0-large"]["service"] == "a-0-serving"
+    assert document["http"]["services"]["a-0-serving"] == {"loadBalancer": {"servers": [{"url": WEB.url}]}}
