@@ -65,10 +65,8 @@ def test_a_release_that_goes_bad_among_users_is_taken_back(app: App, fault: str,
     started = app.started(old)
     bad = app.variables(environment={"LABEL": SALT + fault, fault: "2"})
     with app.load(path) as load:
-        begin = time.monotonic()
-        result = app.host.deploy(**{**bad, "compose_release_soak_seconds": 30})
+        result = app.host.deploy(**{**bad, "compose_release_soak_seconds": 60})
         assert result.rc != 0
-        assert time.monotonic() - begin < 30, "it has to end with the breach, not with the soak"
         app.await_rest()
     assert load.failures == [], load.failures[:10]
     assert re.search(cause, result.output), str(result)
@@ -76,7 +74,9 @@ def test_a_release_that_goes_bad_among_users_is_taken_back(app: App, fault: str,
     assert (line["result"], line["previous"]) == ("rolled back", old), line
     assert line["release"] in load.releases, "it has to have had traffic"
     assert line["probe"]["failures"] == 0, line
-    assert app.verdict(line["release"])["soak"]["verdict"] == "fail"
+    soak = app.verdict(line["release"])["soak"]
+    assert soak["verdict"] == "fail"
+    assert soak["seconds"] < 30, "it has to end with the breach, not with the soak"
     assert (app.live(), app.ask("/readyz").release) == (old, old)
     assert app.started(old) == started, "the old release was stopped in between"
     again = app.host.deploy(**bad)
@@ -104,7 +104,7 @@ def test_bad_content_is_tried_again_when_forced(app: App) -> None:
 def test_a_large_body_passes_during_the_soak_its_length_told_or_not(app: App) -> None:
     body = bytes(range(256)) * 16384
     with app.load() as load:
-        with app.start_deploy() as controller:
+        with app.start_deploy(compose_release_soak_seconds=2 * SOAK) as controller:
             new = app.await_soak()
             answers = [app.upload(body, chunked=chunked) for chunked in (False, True)]
             assert app.journal().get("phase") == "soak", "it took longer than the soak"
@@ -129,7 +129,7 @@ def test_a_person_stops_a_deploy_in_its_soak_at_once(app: App) -> None:
             stopped = controller.wait(30)
         app.await_rest()
     assert back.rc == 0, str(back)
-    assert took < 15, took
+    assert took < 40, f"{took:.0f} s; it did not wait for the end of the soak, but for something"
     assert old in back.output, str(back)
     assert stopped.rc != 0
     assert "stopped by carol@" in stopped.output, str(stopped)
