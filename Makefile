@@ -68,6 +68,10 @@ bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchma
 	@requirements/venv.sh .cache/venvs/bench requirements/bench.txt
 	@python -m bench
 
+.PHONY: soak-test
+soak-test: lab-up ## Run the fault tests three times in a row; for the night.
+	@for round in 1 2 3; do echo "round $$round of 3"; pytest tests/e2e/test_faults_*.py -x $(ARGS) || exit 1; done
+
 ##@ Make
 .PHONY: setup
 setup: ## Install the pinned tools and collections into the checkout.
