@@ -6,6 +6,7 @@ on whatever becomes of the step that started it."""
 from __future__ import annotations
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,16 @@ def start(layout: AppLayout, release: Release, rate: float) -> None:
             ],
             timeout=10,
         )
+
+
+def await_first_answer(layout: AppLayout, seconds: float = 10.0) -> None:
+    """Return once the probe has had a good answer, or after ``seconds``: only from then on it counts what
+    is lost, and what is about to be stopped has to be seen while it still answers."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if load_probe.read(layout.probe).get("requests"):
+            return
+        time.sleep(0.1)
 
 
 def _target_file(layout: AppLayout) -> Path:

@@ -79,6 +79,8 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
         old = _former(session)
         probing.start(layout, old or wanted, float(session.setting("probe_rate", 0)))
         if old is not None and session.setting("stop_first", False):
+            if float(session.setting("probe_rate", 0)) > 0:
+                probing.await_first_answer(layout)
             candidate.stop(old, engine, patience.stop_timeout)
         drill_unit.begin(layout, wanted)
         candidate.start(layout, wanted, engine, patience.start_timeout, forward=True)
