@@ -141,7 +141,10 @@ def test_a_host_without_room_is_left_alone(web: App, variables: dict[str, Any], 
 
 def test_a_candidate_that_exits_is_told_within_two_seconds_whatever_the_timeout(web: App) -> None:
     web.await_rest()
-    events = "docker events --since {0} --until $(date +%s) --filter event=die --format '{{{{.TimeNano}}}}'"
+    events = (
+        f"docker events --since {{0}} --until $(date +%s) --filter event=die --filter label=davit.app={web.name}"
+        " --format '{{{{.TimeNano}}}}'"
+    )
     begin = int(time.time())
     with web.load() as load:
         result = web.deploy(environment={"EXITS_AFTER": "3"}, compose_release_gate={**GATE, "timeout": 120})
