@@ -53,6 +53,13 @@ class Target(Host):
         text = self.inside(f"cat {HOME}/deploy.json 2>/dev/null || true").strip()
         return dict(json.loads(text)) if text else {}
 
+    def kill_step(self) -> None:
+        """SIGKILL whatever works on the app right now, known by the lock that it holds open."""
+        self.inside(
+            f'for fd in /proc/[0-9]*/fd/*; do [ "$(readlink $fd)" = {HOME}/lock ] || continue; '
+            "pid=${fd#/proc/}; kill -9 ${pid%%/*}; done"
+        )
+
     def lease_ended(self) -> bool:
         """Whether the lease of the deploy under way has run out; by the clock that no setting moves."""
         journal = self.journal()
