@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +18,8 @@ version_added: 0.1.0
 short_description: Batches, failures and the summary of a rollout over a fleet
 description:
   - P(davit.ec2.rollout_batches#filter) cuts a list of hosts into batches, P(davit.ec2.rollout_failures#filter) finds
-    the hosts on which a step failed or which cannot be reached, and P(davit.ec2.rollout_summary#filter) tells per host
-    how it ended.
+    the hosts on which a step failed or which cannot be reached, P(davit.ec2.rollout_summary#filter) tells per host
+    how it ended, and P(davit.ec2.fleet_live#filter) finds what most hosts have live.
 options:
   _input:
     description: The hosts, or the host variables.
@@ -89,6 +90,28 @@ def _failed_step(variables: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 
 
+def fleet_live(hostvars: Mapping[str, Any], all_hosts: Sequence[str], app: str) -> dict[str, Any]:
+    """What most hosts have live: ``version``, and ``digests`` by image reference; of equals the first host's.
+
+    Both are empty where nothing was asked or nothing is live. Hosts that differ are not mixed: a version goes
+    with the digests of the same hosts.
+    """
+    known = [told for host in all_hosts if (told := _live_of(hostvars[host], app)) is not None]
+    if not known:
+        return {"version": "", "digests": {}}
+    (version, digests), _count_of_hosts = Counter(known).most_common(1)[0]
+    return {"version": version, "digests": dict(digests)}
+
+
+def _live_of(variables: Mapping[str, Any], app: str) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+    peer = variables.get("__compose_release_peer")
+    told = peer.get("apps", {}).get(app, {}) if isinstance(peer, Mapping) else {}
+    if not told.get("live") or not told.get("version"):
+        return None
+    pinned = (str(image).rpartition("@") for image in told.get("images", {}).values())
+    return str(told["version"]), tuple(sorted({(reference, digest) for reference, _at, digest in pinned if reference}))
+
+
 def event(failed: Mapping[str, Mapping[str, Any]]) -> str:
     """What to call a rollout that failed: "rolled back" once traffic had moved anywhere."""
     results = {str(said["ended"].get("result", "")) for said in failed.values()}
@@ -135,6 +158,7 @@ class FilterModule:
             "rollout_batches": batches,
             "rollout_failures": failures,
             "rollout_event": event,
+            "fleet_live": fleet_live,
             "rollout_summary": summary,
             "probe_line": probe_line,
         }

@@ -1,0 +1,57 @@
+"""What most hosts of a fleet have live, which is what a host that joins gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.filter.rollout import fleet_live
+
+NOTHING: dict[str, Any] = {"version": "", "digests": {}}
+
+
+def host(version: str, **images: str) -> dict[str, Any]:
+    told = {"live": f"release-of-{version}", "version": version, "images": images}
+    return {"__compose_release_peer": {"failed": False, "apps": {"shop": told}}}
+
+
+V1 = host("v1", web="ghcr.io/shop:v1@sha256:1", db="postgres:17@sha256:9")
+V2 = host("v2", web="ghcr.io/shop:v2@sha256:2")
+MOVED = host("v2", web="ghcr.io/shop:v2@sha256:3")
+NEW = {"__compose_release_peer": {"apps": {"shop": {"live": "", "problems": []}}}}
+DAMAGED = {"__compose_release_peer": {"apps": {"shop": {"live": "some", "problems": ["its record is damaged"]}}}}
+NOT_ASKED = {"__compose_release_peer": {"skipped": True, "changed": False}}
+FAILED = {"__compose_release_peer": {"failed": True, "msg": "no"}}
+
+
+def of_v1() -> dict[str, Any]:
+    return {"version": "v1", "digests": {"ghcr.io/shop:v1": "sha256:1", "postgres:17": "sha256:9"}}
+
+
+def of_v2(digest: str = "sha256:2") -> dict[str, Any]:
+    return {"version": "v2", "digests": {"ghcr.io/shop:v2": digest}}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ([V1, V1, NEW], of_v1()),
+        ([NEW, V1], of_v1()),
+        ([V1, V2, V2], of_v2()),
+        ([V1, V2], of_v1()),
+        ([MOVED, V2, V2], of_v2()),
+        ([MOVED, V2], of_v2("sha256:3")),
+        ([FAILED, DAMAGED, NEW, V2], of_v2()),
+        ([NEW, NEW], NOTHING),
+        ([NOT_ASKED, NOT_ASKED], NOTHING),
+        ([{}, FAILED], NOTHING),
+    ],
+)
+def test_a_fleet_has_live_what_most_hosts_have(hosts: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+    hostvars = {f"host-{number}": told for number, told in enumerate(hosts)}
+    assert fleet_live(hostvars, list(hostvars), "shop") == expected
+
+
+def test_another_app_is_not_asked() -> None:
+    assert fleet_live({"a": V1}, ["a"], "stock") == NOTHING
