@@ -31,7 +31,8 @@ def test_a_release_that_dies_among_users_is_taken_back_in_its_soak(target: Targe
     with target.load() as load:
         result = target.deploy(compose_release_environment={"DIES_AFTER": "3"}, compose_release_soak_seconds=SOAK)
         assert result.rc != 0
-        assert "exited with code 9" in result.output, str(result)
+        # It may have been started again before anybody looked.
+        assert "exited with code 9" in result.output or "restarted 1 times" in result.output, str(result)
         (line,) = told(target, before)
         assert line["result"] == "rolled back", line
         assert line["release"] in load.releases, "it has to have had traffic"
