@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,8 +34,9 @@ def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *,
     """Bring up ``wanted`` beside whatever runs. Only a deploy goes ``forward``: a rollback runs no job, and
     leaves the services that own data as they are now, since data does not go back with a release.
 
-    The containers start without a restart policy: a candidate that dies has to stay dead to be
-    seen, and a reboot must not start it. Workers are created, but start at the switch.
+    New containers have no restart policy: a candidate that dies has to stay dead to be seen, and a reboot
+    must not start it. Those that run already keep theirs, since they may be what serves. Workers are
+    created, but start at the switch.
     """
     directory = layout.release(wanted.id)
     _ensure_volumes(layout, wanted, engine)
@@ -43,10 +44,8 @@ def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *,
         start_stateful(layout, wanted, engine, timeout, update=forward)
     file = directory / store.RUNNING
     engine.compose(file, "create", "--pull", "never", "--no-build", timeout=timeout)
-    created = [c.id for c in engine.containers(wanted.project)]
-    engine.restart_policy(created, "no")
     if wanted.stateful:
-        engine.connect(layout.stateful_network, created)
+        engine.connect(layout.stateful_network, [c.id for c in engine.containers(wanted.project)])
     if forward:
         for job in wanted.jobs:
             _run_job(layout, wanted, job, engine, timeout)
@@ -54,9 +53,10 @@ def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *,
         engine.compose(file, "start", *wanted.beside, timeout=timeout)
 
 
-def settle(wanted: Release, engine: Engine) -> None:
-    """Make ``wanted`` outlive a crash and a reboot, as what serves has to."""
-    engine.restart_policy([c.id for c in engine.containers(wanted.project)], "unless-stopped")
+def settle(wanted: Release, engine: Engine, services: Collection[str] | None = None) -> None:
+    """Make ``wanted``, or the ``services`` of it, outlive a crash and a reboot, as what serves has to."""
+    own = [c.id for c in engine.containers(wanted.project) if services is None or c.service in services]
+    engine.restart_policy(own, "unless-stopped")
 
 
 def start_workers(layout: AppLayout, wanted: Release, engine: Engine, timeout: float) -> None:

@@ -230,11 +230,15 @@ def assign_ports(routes: Iterable[Route], ports: Iterable[int]) -> tuple[Endpoin
 
 
 def name_release(model: Model, app: str, project: str, directory: str, endpoints: Iterable[Endpoint] = ()) -> Model:
-    """The Compose file that runs: ``model`` with its project, paths, labels and loopback ports."""
+    """The Compose file that runs: ``model`` with its project, paths, labels and loopback ports.
+
+    Whatever serves is made to outlive a reboot when it comes to serve. Until then no container does, not
+    even one that was only created.
+    """
     named = _place(model, directory)
     named["name"] = project
     for service in named["services"].values():
-        service["restart"] = "unless-stopped"
+        service["restart"] = "no"
         service["labels"] = {**(service.get("labels") or {}), "davit.app": app, "davit.project": project}
     for endpoint in endpoints:
         publish = {
@@ -262,6 +266,7 @@ def name_stateful(model: Model, app: str, project: str, network: str, directory:
     named = name_release(model, app, project, directory)
     for service in named["services"].values():
         service["networks"] = {"default": None}
+        service["restart"] = "unless-stopped"
     named["networks"] = {"default": {"name": network, "external": True}}
     return named
 
@@ -270,7 +275,6 @@ def name_jobs(model: Model, app: str, project: str, network: str | None, directo
     """The Compose file of one-shot jobs, which share the release's networks and run before it."""
     named = name_release(model, app, project, directory)
     for service in named["services"].values():
-        service["restart"] = "no"
         if network:
             service["networks"] = {**(service.get("networks") or {}), "davit-stateful": None}
     if network and named["services"]:

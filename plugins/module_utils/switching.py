@@ -55,11 +55,12 @@ def switch(
 
     With ``warm``, ``old`` stays behind the new one for what that breaks off. When the edge does not
     follow, the former route is put back and proved in turn before DavitError is raised. The release is
-    made fit for a crash before it serves. That the other apps' routes are whole is for whoever goes
+    made fit for a crash before it serves, but its workers only once those of ``old`` are stopped for good: a
+    reboot in between must not start both. That the other apps' routes are whole is for whoever goes
     *forward* to check: a return must not wait for somebody else's file.
     """
     before = edge.read_route(layout)
-    candidate.settle(wanted, engine)
+    candidate.settle(wanted, engine, wanted.beside)
     edge.put_route(layout, document(wanted, Warm(old.id, old.endpoints) if warm and old else None))
     try:
         edge.await_release(wanted.endpoints, wanted.id, wanted.tls, patience.switch_timeout)
@@ -98,7 +99,7 @@ def serve_alone(layout: AppLayout, release: Release, patience: Patience) -> None
 
 def resume(layout: AppLayout, wanted: Release, former: str, engine: Engine, patience: Patience) -> None:
     """Complete the switch to ``wanted``, whose route is in place, where it may have been cut short."""
-    candidate.settle(wanted, engine)
+    candidate.settle(wanted, engine, wanted.beside)
     _move_workers(layout, wanted, candidate.load_or_none(layout, former) if former else None, engine, patience)
 
 

@@ -185,7 +185,8 @@ def test_everything_of_a_release_bears_its_name() -> None:
     assert made["networks"]["default"] == {"name": "shop-1-0a1b2c3_default"}
     web = made["services"]["web"]
     assert web["labels"] == {"own": "yes", "davit.app": "shop", "davit.project": "shop-1-0a1b2c3"}
-    assert {s["restart"] for s in made["services"].values()} == {"unless-stopped"}
+    # The engine starts at a boot also what was only created.
+    assert {s["restart"] for s in made["services"].values()} == {"no"}
     assert web["environment"] == {"PRICE": "$$5"}, "a doubled dollar stays doubled: Compose reads the file again"
 
 
@@ -239,6 +240,7 @@ def test_data_is_not_written_into_a_directory_that_is_replaced() -> None:
 def test_stateful_services_share_one_network_of_the_app() -> None:
     made = rf.name_stateful(split().stateful, "shop", "shop-stateful", "shop-net", "/R")
     assert made["services"]["db"]["networks"] == {"default": None}
+    assert made["services"]["db"]["restart"] == "unless-stopped"
     assert made["networks"] == {"default": {"name": "shop-net", "external": True}}
     assert "ports" not in made["services"]["db"]
 

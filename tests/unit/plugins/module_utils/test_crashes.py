@@ -1,0 +1,224 @@
+"""A deploy or rollback that is killed at any point, and again in each recovery: what the host is left with.
+
+The real steps run over a host in memory. Each state that they pass through is one that a kill would leave;
+from each, with and without a reboot, the host recovers as its timer does, and the states which *that* passes
+through are recovered from in turn, until no new one appears.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    agent,
+    candidate,
+    edge,
+    journal,
+    plan,
+    rollback,
+    rollout,
+    store,
+    switching,
+    tidy,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Moment
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from tests.unit.support.host import Host, State, install, number_of, release, rid
+
+SETTINGS: dict[str, Any] = {"drain_seconds": 0, "keep": 3}
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What is tried. ``fails`` says that it must not go live when nobody interrupts it."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    canary: tuple[Mapping[str, Any], ...] = ()
+    services: tuple[str, ...] = ("web",)
+    workers: tuple[str, ...] = ()
+    first: bool = False
+    back: bool = False
+    bad_before_traffic: bool = False
+    bad_in_traffic: bool = False
+
+    @property
+    def target(self) -> int:
+        return 1 if self.back else 3
+
+    @property
+    def fails(self) -> bool:
+        return self.bad_before_traffic or self.bad_in_traffic
+
+    @property
+    def stop_first(self) -> bool:
+        return bool(self.settings.get("stop_first"))
+
+    def release(self, number: int) -> Release:
+        return release(number, services=self.services, workers=self.workers)
+
+
+SOAK = {"soak_seconds": 0.005}
+WORKERS: dict[str, Any] = {"services": ("web", "mail"), "workers": ("mail",)}
+CANARY = ({"weight": 10, "seconds": 0.001}, {"weight": 50, "seconds": 0.001})
+
+FLOWS = (
+    Flow("deploy"),
+    Flow("soak", SOAK),
+    Flow("gate fails", SOAK, bad_before_traffic=True),
+    Flow("soak fails", SOAK, bad_in_traffic=True),
+    Flow("first deploy", SOAK, first=True),
+    Flow("first deploy whose gate fails", SOAK, first=True, bad_before_traffic=True),
+    Flow("first deploy whose soak fails", SOAK, first=True, bad_in_traffic=True),
+    Flow("canary", SOAK, canary=CANARY),
+    Flow("workers", SOAK, **WORKERS),
+    Flow("workers whose soak fails", SOAK, bad_in_traffic=True, **WORKERS),
+    Flow("stop first", {**SOAK, "stop_first": True}),
+    Flow("stop first whose gate fails", {**SOAK, "stop_first": True}, bad_before_traffic=True),
+    Flow("stop first with workers", {**SOAK, "stop_first": True}, **WORKERS),
+    Flow("rollback", back=True),
+    Flow("rollback with workers", back=True, **WORKERS),
+    Flow("rollback whose gate fails", back=True, bad_before_traffic=True),
+)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    made = Host(tmp_path)
+    install(made, monkeypatch)
+    return made
+
+
+def prepare(host: Host, flow: Flow) -> None:
+    """Release 2 is live and 1 is kept, unless it is a first deploy."""
+    host.restore(State())
+    if flow.bad_before_traffic:
+        host.bad_before_traffic = {flow.target}
+    if flow.bad_in_traffic:
+        host.bad_in_traffic = {flow.target}
+    if flow.first:
+        return
+    for number in (1, 2):
+        host.publish(flow.release(number))
+        done = {"sequence": number, "action": plan.DEPLOY, "release": rid(number), "result": plan.SUCCEEDED}
+        store.append_history(host.layout, {**done, "previous": rid(number - 1) if number > 1 else None})
+    host.run_release(flow.release(1), status="exited")
+    host.run_release(flow.release(2))
+    edge.put_route(host.layout, switching.document(flow.release(2)))
+    store.point(host.layout.live, host.layout.release(rid(2)))
+    store.point(host.layout.last_good, host.layout.release(rid(2)))
+
+
+def deploy(host: Host, flow: Flow) -> None:
+    """The modules of a deploy, one after the other, as the role calls them."""
+    layout = host.layout
+    claim = Claim("alice@laptop", "deploy v3", plan.DEPLOY, 60, {**SETTINGS, **flow.settings})
+    with journal.acquire(layout, claim) as (session, _old):
+        journal.begin(session, claim)
+        token = session.journal.token
+    with journal.step(layout, token) as session, rollout.taken_back(session, host):
+        previous = store.pointed(layout.live) or ""
+        session.advance(journal.FETCH, release=rid(3), previous=previous)
+        host.tick("publish")
+        host.publish(flow.release(3))
+    with journal.step(layout, token) as session:
+        rollout.try_candidate(session, candidate.load(layout, rid(3)), host)
+    with journal.step(layout, token) as session:
+        rollout.go_live(session, candidate.load(layout, rid(3)), host, flow.canary)
+    with journal.step(layout, token) as session:
+        rollout.finish(session, candidate.load(layout, rid(3)), host, lambda _: None)
+
+
+def go_back(host: Host, flow: Flow) -> None:
+    claim = Claim("alice@laptop", "rollback", plan.ROLLBACK, 60, {**SETTINGS, **flow.settings, "cause": "slow"})
+    rollback.go_back(host.layout, "", claim, host, 1)
+
+
+def states_of(host: Host, act: Callable[[], Any]) -> list[tuple[str, State]]:
+    """Each state that ``act`` passes through, with what it did next; the last is the one it ends with."""
+    found: list[tuple[str, State]] = []
+    host.seen = lambda what: found.append((what, host.state()))
+    try:
+        act()
+    finally:
+        host.seen = lambda _: None
+    return [*found, ("end", host.state())]
+
+
+def explore(host: Host, flow: Flow, start: list[tuple[str, State]], act: Callable[[], Any]) -> int:
+    """Do ``act`` from each state, with and without a reboot before, and from all that this leads to."""
+    known: set[str] = set()
+    waiting = [((what,), state) for what, state in start]
+    while waiting:
+        path, state = waiting.pop()
+        for how, now in (("", state), ("reboot", state.rebooted())):
+            if now.key() in known:
+                continue
+            known.add(now.key())
+            came = (*path, how) if how else path
+            require_service(flow, now, came)
+            host.restore(now)
+            host.now = Moment(f"boot {len(known)}", 1.0)
+            for what, left in states_of(host, act):
+                if left.key() not in known:
+                    waiting.append(((*came, what), left))
+            require_truth(host, flow, came)
+    return len(known)
+
+
+def require_service(flow: Flow, state: State, path: tuple[str, ...]) -> None:
+    """What has to hold at every moment, and not only in the end."""
+    served, running = state.serving, state.running()
+    if served and not flow.stop_first:
+        assert running.get(flow.release(number_of(served)).project, set()) >= {"web"}, (path, running)
+    twice = [p for p, services in running.items() if services & set(flow.workers)]
+    assert len(twice) <= 1, (path, running)
+
+
+def require_truth(host: Host, flow: Flow, path: tuple[str, ...]) -> None:
+    """After a recovery and the clean-up: one live release or none, and every record says so."""
+    layout = host.layout
+    assert not layout.journal.exists(), path
+    problems = tidy.clean_up(layout, 3, 0, host)
+    assert problems == [], path
+    live = store.pointed(layout.live) or ""
+    assert host.serving == live, (path, host.serving, live)
+    assert (store.pointed(layout.last_good) or "") == live, path
+    state = host.state()
+    expected = {flow.release(number_of(live)).project: set(flow.services)} if live else {}
+    assert state.running() == expected, (path, state.boxes)
+    policies = {box.policy for name in expected for box in state.boxes[name].values()}
+    assert policies <= {"unless-stopped"}, (path, state.boxes)
+    if live:
+        assert edge.read_route(layout) == switching.document(flow.release(number_of(live))), path
+    lines = [line for line in store.read_history(layout) if "deploy" in line]
+    assert len(lines) <= 1, (path, lines)
+    results = [line["result"] for line in lines]
+    assert (results == [plan.SUCCEEDED]) == (live == rid(flow.target)), (path, results, live)
+    if live != rid(flow.target):
+        assert live == ("" if flow.first else rid(2)), path
+        assert not any(number_of(project) == 3 for project in state.boxes), path
+    assert not (flow.fails and live == rid(flow.target)), path
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_whenever_it_is_killed_the_host_puts_itself_right(host: Host, flow: Flow) -> None:
+    prepare(host, flow)
+    act = go_back if flow.back else deploy
+
+    def tried() -> None:
+        if flow.fails:
+            with pytest.raises(DavitError):
+                act(host, flow)
+        else:
+            act(host, flow)
+
+    states = states_of(host, tried)
+    require_truth(host, flow, ("nobody interrupts",))
+    assert explore(host, flow, states, lambda: agent.recover(host.layout)) > len(states) / 2
