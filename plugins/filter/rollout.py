@@ -131,14 +131,16 @@ def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str
             return f"undone for the others' sake; live: {ended.get('live') or 'nothing yet'}"
         return f"not touched; live: {(variables.get('__compose_release_staged') or {}).get('live') or 'nothing yet'}"
     said = f"failed in {failed['phase']}: {failed['cause']}"
-    if failed["unreachable"] and not ended:
+    if not ended and (failed["unreachable"] or failed["phase"] not in ("preflight", "fetch")):
         return f"{said}; NOT reverted by this run: the host itself does so within its lease, playbooks/status.yml tells"
     return f"{said}; {ended.get('result') or 'nothing was touched'}; live: {_live(variables, ended)}"
 
 
 def _live(variables: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
     staged = variables.get("__compose_release_staged") or {}
-    return str(ended.get("live") or staged.get("live") or "nothing yet")
+    if ended:
+        return str(ended.get("live") or "nothing yet")
+    return str(staged.get("live") or "as before")
 
 
 def probe_line(seen: Mapping[str, Any]) -> str:
