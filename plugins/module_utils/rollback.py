@@ -50,17 +50,15 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
     is wanted than the one that is live then. A person's wish to go back outranks the lease of a deploy:
     its token makes sure that its controller does nothing more.
     """
-    stopped = _stop_working_step(layout, claim, wait)
-    with store.locked(layout.tidy_lock, wait), journal.acquire(layout, claim, at_once=True) as (session, old):
+    done = _stop(layout, claim, engine, wait)
+    if done is not None and wanted in ("", done.live):
+        return done
+    stopped = done.stopped if done else ""
+    # The clean-up may be stopping the very release that is wanted.
+    with store.locked(layout.tidy_lock, wait), journal.acquire(layout, claim) as (session, old):
         if old is not None:
-            stopped = name_of(old)
-            ended = _end(session, old, claim, engine)
-            if wanted in ("", ended.live) and ended.live:
-                return Done(ended.live, changed=True, stopped=stopped, ended=ended)
+            ending.recover(session, engine, claim.owner)
             session.reopen()
-        elif stopped and wanted in ("", store.pointed(layout.live)):
-            session.close()
-            return Done(store.pointed(layout.live) or "", changed=True, stopped=stopped)
         try:
             agent.install(layout)
             journal.begin(session, claim)
@@ -74,6 +72,24 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
             return Done(name, changed=False, stopped=stopped)
         verdict, ended = rollout.go_back(session, name, engine)
     return Done(name, changed=True, stopped=stopped, ended=ended, verdict=verdict)
+
+
+def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done | None:
+    """Stop and undo the deploy that is under way. None when there is none, or when it turned out to be
+    complete, so that there is a release to go back from."""
+    name = _stop_working_step(layout, claim, wait)
+    if name:
+        return Done(store.pointed(layout.live) or "", changed=True, stopped=name)
+    if journal.read(layout) is None:
+        return None
+    with journal.acquire(layout, claim, at_once=True) as (session, old):
+        if old is None:
+            session.close()
+            return None
+        ended = _end(session, old, claim, engine)
+    if ended.result == plan.SUCCEEDED:
+        return None
+    return Done(ended.live, changed=True, stopped=name_of(old), ended=ended)
 
 
 def _end(session: Session, old: Journal, claim: Claim, engine: Engine) -> Ended:
