@@ -164,6 +164,11 @@ def explore(host: Host, flow: Flow, start: list[tuple[str, State]], act: Callabl
             came = (*path, how) if how else path
             require_service(flow, now, came)
             host.restore(now)
+            # A breach that was found stays found, however well the candidate looks later.
+            left_by = journal.read(host.layout)
+            breached = set() if left_by is None or left_by.failed else {flow.target}
+            host.bad_before_traffic = breached if flow.bad_before_traffic else set()
+            host.bad_in_traffic = breached if flow.bad_in_traffic else set()
             host.now = Moment(f"boot {len(known)}", 1.0)
             for what, left in states_of(host, act):
                 if left.key() not in known:
