@@ -162,3 +162,49 @@ def test_images_stay_while_a_release_needs_them() -> None:
 def test_an_event_is_read_from_its_line() -> None:
     line = {"sequence": 3, "action": "deploy", "release": rid(3), "result": "succeeded", "at": "2026-01-31"}
     assert Event.from_json(line) == Event(3, plan.DEPLOY, rid(3), None, plan.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("live", "kept", "events", "projects", "busy", "stop", "remove"),
+    [
+        (3, [1, 2, 3], "1 2 3", {1: False, 2: True, 3: True}, [], [2], []),
+        (2, [1, 2, 3], "1 2 3!", {1: False, 2: True, 3: True}, [], [], [3]),  # it failed
+        (2, [1, 2, 3], "1 2 3!", {2: True, 3: False}, [], [], [3]),
+        (2, [2, 3], "2", {2: True, 3: True}, [3], [], []),  # the candidate of a deploy under way
+        (2, [2, 3], "2", {2: True, 3: True}, [], [], [3]),  # left by one that is gone
+        (2, [2], "2", {2: True, 9: True}, [], [], [9]),  # no record knows it
+        (2, [1, 2, 3], "1 2 3 3>2", {2: True, 3: True}, [], [], [3]),  # turned away from
+        (3, [2, 3], "2 3", {2: True, 3: True}, [2], [], []),  # a rollback to it is under way
+        (None, [], "", {}, [], [], []),
+    ],
+)
+def test_what_a_clean_up_stops_and_removes(
+    live: int | None,
+    kept: list[int],
+    events: str,
+    projects: dict[int, bool],
+    busy: list[int],
+    stop: list[int],
+    remove: list[int],
+) -> None:
+    there = {plan.project_name("shop", rid(n)): runs for n, runs in projects.items()}
+    what = plan.tidying("shop", state(live, kept, events, live), there, 3, {rid(n) for n in busy})
+    assert what.stop == tuple(plan.project_name("shop", rid(n)) for n in stop)
+    assert what.remove == tuple(plan.project_name("shop", rid(n)) for n in remove)
+    assert what.forget == ()
+
+
+def test_a_clean_up_never_touches_what_owns_data_nor_another_app() -> None:
+    there = {"shop-stateful": True, "shop": True, "shop-2-stateful": True, "shopping-1-0a1b2c3": True}
+    assert plan.tidying("shop", state(1, [1], "1", 1), there, 1) == plan.Tidying((), (), ())
+
+
+def test_nothing_is_let_go_while_a_deploy_is_under_way() -> None:
+    seen = state(5, [1, 2, 3, 4, 5], "1 2 3 4 5", 5)
+    there = {plan.project_name("shop", rid(n)): False for n in (1, 2, 3, 4)} | {plan.project_name("shop", rid(5)): True}
+    free = plan.tidying("shop", seen, there, 2)
+    assert (free.forget, free.remove) == (
+        (rid(1), rid(2)),
+        (plan.project_name("shop", rid(1)), plan.project_name("shop", rid(2))),
+    )
+    assert plan.tidying("shop", seen, there, 2, {rid(6)}) == plan.Tidying((), (), ())
