@@ -7,6 +7,7 @@ killed could leave it.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import os
 import shutil
@@ -129,6 +130,7 @@ class State:
 _PASSING = {"token", "heartbeat", "heartbeat_at", "started_at", "boot", "at", "deploy", "cause", "owner", "by", "gate"}
 
 
+@functools.cache
 def _told(name: str, content: bytes | str) -> Any:
     if isinstance(content, str):
         return content
@@ -159,6 +161,7 @@ class Host(Engine):
         self.bad_before_traffic: set[int] = set()
         self.bad_in_traffic: set[int] = set()
         self.seen: Callable[[str], None] = lambda _: None
+        self._files: dict[str, bytes | str] | None = None
 
     def tick(self, what: str) -> None:
         self.seen(what)
@@ -166,9 +169,14 @@ class Host(Engine):
     # The disk
 
     def state(self) -> State:
+        if self._files is None:
+            self._files = self._read_all()
+        return State(copy.deepcopy(self.boxes), dict(self._files))
+
+    def _read_all(self) -> dict[str, bytes | str]:
         files: dict[str, bytes | str] = {}
         top = str(self.root)
-        for directory, _names, _files in os.walk(top):
+        for directory, _names, _others in os.walk(top):
             with os.scandir(directory) as entries:
                 for entry in entries:
                     name = entry.path[len(top) + 1 :]
@@ -176,7 +184,11 @@ class Host(Engine):
                         files[name] = str(Path(entry.path).readlink())
                     elif entry.is_file() and not name.endswith("lock"):
                         files[name] = Path(entry.path).read_bytes()
-        return State(copy.deepcopy(self.boxes), files)
+        return files
+
+    def disk_changes(self) -> None:
+        """What was read of the disk holds no longer."""
+        self._files = None
 
     def restore(self, state: State) -> None:
         self.boxes = copy.deepcopy(state.boxes)
@@ -198,6 +210,7 @@ class Host(Engine):
                 path.symlink_to(content)
             else:
                 path.write_bytes(content)
+        self.disk_changes()
 
     def publish(self, made: Release) -> None:
         """As the last step of a fetch."""
@@ -205,6 +218,7 @@ class Host(Engine):
         directory.mkdir(parents=True)
         (directory / store.RUNNING).write_text(json.dumps({"release": made.id}))
         (directory / store.RECORD).write_text(json.dumps(made.to_json()))
+        self.disk_changes()
 
     def run_release(self, made: Release, *, status: str = "running") -> None:
         stopped = status != "running"
@@ -304,7 +318,10 @@ def install(host: Host, patch: pytest.MonkeyPatch) -> None:
 
         def with_tick(*arguments: Any, **named: Any) -> Any:
             host.tick(f"{name} {arguments[0] if arguments else ''}")
-            return real(*arguments, **named)
+            try:
+                return real(*arguments, **named)
+            finally:
+                host.disk_changes()
 
         patch.setattr(where, name, with_tick)
 
