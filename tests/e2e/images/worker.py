@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 NAME = os.environ.get("WORKER_NAME") or "worker"
@@ -47,7 +48,11 @@ def migrate() -> int:
 
 def main() -> int:
     """Do what the first argument says."""
-    does = {"work": work, "migrate": migrate, "--health": lambda: 0 if WORKING.exists() else 1}
+    does: dict[str, Callable[[], int]] = {
+        "work": work,
+        "migrate": migrate,
+        "--health": lambda: 0 if WORKING.exists() else 1,
+    }
     return does[sys.argv[1]]()
 
 
