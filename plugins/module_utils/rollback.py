@@ -87,14 +87,16 @@ def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done 
             session.close()
             return None
         ended = _end(session, old, claim, engine)
-    if ended.result == plan.SUCCEEDED:
+    if ended.result == plan.SUCCEEDED and old.action == plan.DEPLOY:
+        # It had all but finished, so its release is what is to be gone back from.
         return None
     return Done(ended.live, changed=True, stopped=name_of(old), ended=ended)
 
 
 def _end(session: Session, old: Journal, claim: Claim, engine: Engine) -> Ended:
-    """A deploy whose lease runs is stopped for good; one that was left behind is recovered."""
-    if old.remaining(journal.moment()) > 0:
+    """A deploy whose lease runs is stopped for good; one that was left behind, or found good, is recovered."""
+    good = old.phase == journal.FINISH and store.pointed(session.layout.last_good) == old.release
+    if old.remaining(journal.moment()) > 0 and not good:
         blamed = old.phase in (journal.SOAK, journal.FINISH)
         return ending.undo(session, f"stopped by {claim.owner}: {claim.settings['cause']}", engine, blamed=blamed)
     return ending.recover(session, engine, claim.owner)

@@ -197,7 +197,7 @@ class Host(Engine):
         for directory in self.layout.releases.iterdir():
             if not any(name.startswith(str(directory.relative_to(self.root))) for name in state.files):
                 shutil.rmtree(directory)
-        there = self.state().files
+        there = self._read_all()
         for name in there.keys() - state.files.keys():
             (self.root / name).unlink()
         for name, content in state.files.items():

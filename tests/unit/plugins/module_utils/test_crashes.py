@@ -227,3 +227,24 @@ def test_whenever_it_is_killed_the_host_puts_itself_right(host: Host, flow: Flow
     states = states_of(host, tried)
     require_truth(host, flow, ("nobody interrupts",))
     assert explore(host, flow, states, lambda: agent.recover(host.layout)) > len(states) / 2
+
+
+@pytest.mark.parametrize("lease", ["runs", "ended"])
+@pytest.mark.parametrize("flow", [f for f in FLOWS if not f.fails and not f.first], ids=lambda flow: flow.name)
+def test_whenever_it_is_left_a_rollback_leads_back(host: Host, flow: Flow, lease: str) -> None:
+    """Out of a deploy to what was live before, also when the deploy had all but ended; a rollback that was
+    left is not gone further than it wanted."""
+    prepare(host, flow)
+    for what, state in states_of(host, lambda: (go_back if flow.back else deploy)(host, flow)):
+        host.restore(state)
+        if journal.read(host.layout) is None:
+            continue
+        host.now = Moment("boot", 1000.0 if lease == "runs" else 9999.0)
+        told = Claim("bob@desk", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "it is slow"})
+        done = rollback.go_back(host.layout, "", told, host, 1)
+        assert tidy.clean_up(host.layout, 3, 0, host) == [], what
+        live = store.pointed(host.layout.live)
+        assert (host.serving, done.live, store.pointed(host.layout.last_good)) == (live, live, live), what
+        assert set(host.state().running()) == {flow.release(number_of(str(live))).project}, what
+        assert not host.layout.journal.exists(), what
+        assert live in ((rid(1), rid(2)) if flow.back else (rid(2),)), what
