@@ -227,3 +227,24 @@ def test_what_the_edge_keeps_of_a_body_is_no_more_than_what_it_is_asked_to_repea
     assert errors == {"status": ["502"], "maxRequestBodyBytes": 100_000}
     assert document["http"]["routers"]["a-0-large"]["service"] == "a-0-serving"
     assert document["http"]["services"]["a-0-serving"] == {"loadBalancer": {"servers": [{"url": WEB.url}]}}
+
+
+@pytest.mark.parametrize(
+    ("weight", "trial", "proven"),
+    [(None, WEB, OTHER), (10, OTHER, WEB)],
+)
+def test_what_a_trial_breaks_off_is_repeated_on_what_is_proven(
+    weight: int | None, trial: Endpoint, proven: Endpoint
+) -> None:
+    """After a switch the new release is on trial, in a canary the other one, which gets its share."""
+    document = routes.edge_document("a", "new", (WEB,), tls=False, warm=routes.Warm("old", (OTHER,), weight))
+    services = document["http"]["services"]
+    assert services["a-0-trial"]["loadBalancer"]["servers"] == [{"url": trial.url}]
+    assert services["a-0-proven"]["loadBalancer"]["servers"] == [{"url": proven.url}]
+    assert services["a-0-serving"]["loadBalancer"]["servers"] == [{"url": WEB.url}]
+    headers = document["http"]["middlewares"]["a-release"]["headers"]["customResponseHeaders"]
+    assert headers[routes.RELEASE_HEADER] == "new"
+    if weight is not None:
+        shares = {s["name"]: s["weight"] for s in services["a-0"]["weighted"]["services"]}
+        assert shares == {"a-0-proven": 90, "a-0-guarded": 10}
+        assert headers[routes.CANARY_HEADER] == "old;10"
