@@ -80,6 +80,10 @@ options:
         description: Stop the live release before the candidate starts, for hosts that are too small for both.
         type: bool
         default: false
+      fleet:
+        description: Whether other hosts take part. A host that is then left alone goes back and does not judge by itself.
+        type: bool
+        default: false
 """
 
     STEP = r"""

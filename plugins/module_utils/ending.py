@@ -122,8 +122,10 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
     gone = f"its controller ({old.owner}) went away in phase {old.phase}; recovered by {by}"
     if what.action in (recovery.JUDGE, recovery.FINISH) and _is_drill(layout, what.candidate):
         what = Recovery(recovery.RETURN, what.candidate, old.previous, "the release of a drill never stays")
+    blamed = bool(old.failed)
     if what.action == recovery.JUDGE:
         what = _judge(session, what, engine)
+        blamed = what.action == recovery.RETURN
     if what.action == recovery.FINISH:
         try:
             return _complete(session, what, engine, cause=gone, recovered_by=by)
@@ -131,8 +133,7 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
             if what.candidate == store.pointed(layout.last_good):
                 raise
             # It cannot be completed, and what served before still can.
-            what = Recovery(recovery.RETURN, what.candidate, old.previous, str(error))
-    blamed = what.action == recovery.RETURN or bool(old.failed)
+            what, blamed = Recovery(recovery.RETURN, what.candidate, old.previous, str(error)), True
     cause = f"{gone}: {what.reason}"
     return _carry_out(session, what, engine, cause, blamed=blamed, recovered_by=by)
 

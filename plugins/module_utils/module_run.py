@@ -35,6 +35,7 @@ LOCK_ARGUMENTS: dict[str, Any] = {
             "soak_seconds": {"type": "float", "default": 0.0},
             "probe_rate": {"type": "float", "default": 20.0},
             "stop_first": {"type": "bool", "default": False},
+            "fleet": {"type": "bool", "default": False},
         },
         "apply_defaults": True,
     },

@@ -57,6 +57,9 @@ def recover(journal: Journal, serving: str, last_good: str) -> Recovery:
     if journal.action == ROLLBACK:
         # Its target passed its gate a moment ago, and was good before.
         return Recovery(FINISH, candidate, candidate, "the rollback had switched already")
+    if journal.settings.get("fleet"):
+        # Each host judging for itself would split the fleet: its other hosts go back, or have gone.
+        return Recovery(RETURN, candidate, former, "its fleet was not finished, so each host goes back")
     return Recovery(JUDGE, candidate, candidate, f"it ended in phase {phase}, after the switch", former)
 
 

@@ -151,3 +151,11 @@ def test_a_person_s_undo_leads_back_unless_it_finished_well(start: World) -> Non
     else:
         assert what.live == (start.serving if what.action == FORGET else start.previous)
         assert what.live == start.previous
+
+
+@pytest.mark.parametrize("phase", [journal.SWITCH, journal.SOAK])
+def test_a_host_of_a_fleet_goes_back_and_does_not_judge_by_itself(phase: str) -> None:
+    left = Journal(
+        "t", "a", "r", "deploy", 60, "", 0, "", "", phase=phase, release="c", previous="f", settings={"fleet": True}
+    )
+    assert recovery.recover(left, "c", "f").action == recovery.RETURN
