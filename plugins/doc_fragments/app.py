@@ -81,7 +81,7 @@ options:
         type: bool
         default: false
       fleet:
-        description: Whether other hosts take part. A host that is then left alone goes back and does not judge by itself.
+        description: Whether other hosts take part. A host that is then left alone goes back and does not judge itself.
         type: bool
         default: false
 """

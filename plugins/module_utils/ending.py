@@ -192,7 +192,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     seen = probing.stop(layout)
     served = what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH)
     result = plan.ROLLED_BACK if served else plan.FAILED
-    if "recovered_by" in more and not blamed:
+    if "recovered_by" in more and not blamed and not served:
         result = plan.INTERRUPTED
     note(session, what.candidate, result, cause=cause, blamed=blamed, probe=seen, phase=phase, **more)
     session.close()
