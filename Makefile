@@ -15,6 +15,8 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export LC_ALL := C.UTF-8
 # No colour codes in logs; a terminal keeps them.
 export ANSIBLE_NOCOLOR := $(if $(CI),1,)
+# End-to-end tests that take longest: three hosts, and waiting for leases to end.
+NIGHTLY := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py
 # Further words for a runner, as in `make unit ARGS='-k planner'`.
 ARGS ?=
 
@@ -60,8 +62,8 @@ molecule: lab-up ## Test each role on a systemd host with Molecule; SCENARIO=nam
 	@tests/molecule.sh $(SCENARIO)
 
 .PHONY: e2e
-e2e: lab-up ## Run the end-to-end tests in the lab.
-	@pytest tests/e2e $(ARGS)
+e2e: lab-up ## Run the end-to-end tests in the lab, but for those of `make soak-test`.
+	@pytest tests/e2e $(NIGHTLY:%=--ignore %) $(ARGS)
 
 .PHONY: bench
 bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchmarks.*; BENCH_DEPLOYS=2 and so on make it short.
@@ -69,8 +71,8 @@ bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchma
 	@python -m bench
 
 .PHONY: soak-test
-soak-test: lab-up ## Run the fault tests three times in a row; for the night.
-	@for round in 1 2 3; do echo "round $$round of 3"; pytest tests/e2e/test_faults_*.py -x $(ARGS) || exit 1; done
+soak-test: lab-up ## Run the tests of faults and fleets three times in a row; for the night.
+	@for round in 1 2 3; do echo "round $$round of 3"; pytest $(NIGHTLY) -x $(ARGS) || exit 1; done
 
 ##@ Make
 .PHONY: setup
