@@ -127,6 +127,9 @@ def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str
     reverted = variables.get("__compose_release_reverted") or {}
     ended = (failed or {}).get("ended") or reverted.get("ended") or {}
     if failed is None:
+        finished = (variables.get("__compose_release_finished") or {}).get("ended") or {}
+        if finished:
+            return f"it had finished already, so it stays; live: {finished.get('live')}; go back with rollback.yml"
         if ended:
             return f"undone for the others' sake; live: {ended.get('live') or 'nothing yet'}"
         return f"not touched; live: {(variables.get('__compose_release_staged') or {}).get('live') or 'nothing yet'}"

@@ -167,12 +167,12 @@ def recover(layout: AppLayout) -> str:
 
 
 def probe(out: str, rate: str, limit: str, target: str) -> int:
-    """Ask until SIGTERM."""
+    """Ask what the file ``target`` says until SIGTERM. The file goes once it is read: it may hold a secret."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    load_probe.run(
-        load_probe.Target.from_json(store.read_json(Path(target))), float(rate), Path(out), float(limit), stop
-    )
+    wanted = load_probe.Target.from_json(store.read_json(Path(target)))
+    Path(target).unlink(missing_ok=True)
+    load_probe.run(wanted, float(rate), Path(out), float(limit), stop)
     return 0
 
 

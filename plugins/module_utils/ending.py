@@ -160,8 +160,8 @@ def _judge(session: Session, what: Recovery, engine: Engine) -> Recovery:
 
 
 def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, blamed: bool, **more: Any) -> Ended:
-    """FORGET, REMOVE or RETURN. The history is told before the candidate is removed, so that the record
-    is true also when the removal does not work."""
+    """FORGET, REMOVE or RETURN. Traffic first, then the record, then the lock. What does not work here is
+    raised with the journal in place, so that the host's timer tries again."""
     layout, patience, warnings = session.layout, patience_of(session), list[str]()
     phase = session.journal.phase
     if blamed and not session.journal.failed:

@@ -44,8 +44,8 @@ def start(layout: AppLayout, release: Release, rate: float) -> None:
     """Begin to ask ``rate`` times a second. A host without systemd goes without: a probe must not stop a deploy."""
     if rate <= 0:
         return
+    stop(layout)
     store.make_private(layout.probe.parent)
-    layout.probe.unlink(missing_ok=True)
     # In a file: the headers of a check may hold a secret, and arguments are for all to see.
     store.write_json(_target_file(layout), target_of(release).to_json())
     with contextlib.suppress(CommandError):
@@ -75,13 +75,12 @@ def _target_file(layout: AppLayout) -> Path:
 
 
 def stop(layout: AppLayout) -> dict[str, Any]:
-    """End the probe and return what it saw; {} when there was none."""
-    if not layout.probe.exists():
-        return {}
+    """End the probe and return what it saw; {} when there was none. One that has not written yet ends as well."""
     with contextlib.suppress(CommandError):
         run(["systemctl", "stop", f"{unit_of(layout)}.service"], timeout=20)
     seen = load_probe.read(layout.probe)
-    layout.probe.unlink(missing_ok=True)
+    for path in (layout.probe, _target_file(layout)):
+        path.unlink(missing_ok=True)
     return seen
 
 

@@ -77,9 +77,13 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
 def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done | None:
     """Stop and undo the deploy that is under way. None when there is none, or when it turned out to be
     complete, so that there is a release to go back from."""
-    name = _stop_working_step(layout, claim, wait)
-    if name:
-        return Done(store.pointed(layout.live) or "", changed=True, stopped=name)
+    under_way = journal.read(layout)
+    if under_way is None:
+        return None
+    name = _stop_working_step(layout, under_way, claim, wait)
+    live = store.pointed(layout.live) or ""
+    if name and not (under_way.action == plan.DEPLOY and live == under_way.release):
+        return Done(live, changed=True, stopped=name)
     if journal.read(layout) is None:
         return None
     with journal.acquire(layout, claim, at_once=True) as (session, old):
@@ -102,10 +106,10 @@ def _end(session: Session, old: Journal, claim: Claim, engine: Engine) -> Ended:
     return ending.recover(session, engine, claim.owner)
 
 
-def _stop_working_step(layout: AppLayout, claim: Claim, wait: float) -> str:
-    """Ask a step that works right now to undo its deploy, and await that; the deploy's name, '' for none."""
-    found = journal.read(layout)
-    if found is None or not store.is_locked(layout.lock):
+def _stop_working_step(layout: AppLayout, found: Journal, claim: Claim, wait: float) -> str:
+    """Ask a step that works right now to undo its deploy, and await its end; the deploy's name, '' when none
+    works. It may have been too late for the wish."""
+    if not store.is_locked(layout.lock):
         return ""
     journal.ask_to_abort(layout, found, claim.owner, str(claim.settings["cause"]))
     deadline = time.monotonic() + wait

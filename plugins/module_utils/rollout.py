@@ -21,7 +21,6 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     ending,
     gates,
     journal,
-    plan,
     probing,
     store,
     switching,
@@ -211,7 +210,3 @@ def verify(layout: AppLayout, target: Release, engine: Engine) -> None:
             " host. Deploy its version again instead:"
             f" -e compose_release_version={target.version}."
         )
-
-
-def targets(layout: AppLayout) -> list[str]:
-    return list(plan.rollback_targets(store.read_state(layout)))

@@ -155,7 +155,7 @@ logs:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, gates, store
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, gates
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout
@@ -207,7 +207,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         layout = AppLayout(parameters["app"], parameters["root"])
         wanted = candidate.load(layout, parameters["release"])
         verdict = candidate.watch(wanted, engine)
-        store.write_json(layout.release(wanted.id) / store.VERDICT, verdict)
         project = wanted.project
     else:
         project = parameters["project"]

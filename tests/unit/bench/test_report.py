@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from xml.etree import ElementTree
+from html.parser import HTMLParser
 
 import pytest
 
@@ -81,17 +81,35 @@ def test_a_table_lines_figures_up_at_the_right() -> None:
     assert table(["a", "b"], [["x", "1"]]).splitlines() == ["| a | b |", "| --- | ---: |", "| x | 1 |"]
 
 
+class Image(HTMLParser):
+    """What stands in an SVG: its texts, and its rectangles by their attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words: set[str] = set()
+        self.rectangles: list[dict[str, str | None]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "rect":
+            self.rectangles.append(dict(attrs))
+
+    def handle_data(self, data: str) -> None:
+        self.words.add(data)
+
+
 @pytest.fixture
-def image() -> ElementTree.Element:
-    return ElementTree.fromstring(chart(WAYS, 200, Axis(1.0, 1.0, 0.5)))  # noqa: S314
+def image() -> Image:
+    return Image(chart(WAYS, 200, Axis(1.0, 1.0, 0.5)))
 
 
-def test_the_chart_names_each_way_and_its_total(image: ElementTree.Element) -> None:
-    words = {text.text for text in image.iter("{http://www.w3.org/2000/svg}text")}
-    assert {"down; up", "600 failed of 1,800 in 2 changes", "Davit deploy", "0 failed of 1,000 in 1 change"} <= words
+def test_the_chart_names_each_way_and_its_total(image: Image) -> None:
+    expected = {"down; up", "600 failed of 1,800 in 2 changes", "Davit deploy", "0 failed of 1,000 in 1 change"}
+    assert expected <= image.words
 
 
-def test_the_chart_has_a_bar_where_requests_failed_and_stays_in_its_panel(image: ElementTree.Element) -> None:
-    bars = [r for r in image.iter("{http://www.w3.org/2000/svg}rect") if r.get("fill") == "#c4432b"]
-    assert [float(bar.get("height", 0)) for bar in bars] == [72.0, 72.0]
-    assert float(bars[0].get("x", 0)) < float(bars[1].get("x", 0))
+def test_the_chart_has_a_bar_where_requests_failed_and_stays_in_its_panel(image: Image) -> None:
+    bars = [r for r in image.rectangles if r.get("fill") == "#c4432b"]
+    assert [float(bar["height"] or 0) for bar in bars] == [72.0, 72.0]
+    assert float(bars[0]["x"] or 0) < float(bars[1]["x"] or 0)

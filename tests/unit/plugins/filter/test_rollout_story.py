@@ -122,3 +122,15 @@ def test_the_summary_says_of_each_host_how_it_ended(variables: dict[str, Any], i
 )
 def test_what_the_probe_saw_fits_in_a_line(seen: dict[str, Any], line: str) -> None:
     assert rollout.probe_line(seen).startswith(line)
+
+
+def test_a_host_that_had_finished_is_not_said_to_be_untouched() -> None:
+    finished = {"ended": {"result": "succeeded", "live": "new"}}
+    hostvars = {
+        "a": {"__compose_release_finished": finished, "__compose_release_staged": {"live": "old"}},
+        "b": {"__compose_release_finished": {"failed": True, "msg": "disk"}},
+    }
+    failed = rollout.failures(hostvars, ["a", "b"], ["a", "b"])
+    told = rollout.summary(hostvars, ["a", "b"], failed)
+    assert "had finished already" in told[0]
+    assert "live: new" in told[0]

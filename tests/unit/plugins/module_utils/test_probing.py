@@ -1,34 +1,41 @@
-"""Waiting for the load probe to see what is about to be stopped."""
+"""The probe's unit: it is ended in any case, and what it was told to ask does not stay on the host."""
 
 from __future__ import annotations
 
-import json
+import signal
 import threading
-import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
+from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import probing
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import agent, load_probe, probing, store
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 
 
-def layout_in(folder: Path) -> AppLayout:
-    return cast(AppLayout, SimpleNamespace(probe=folder / "web.json"))
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppLayout:
+    monkeypatch.setattr(AppLayout, "probe", property(lambda _: tmp_path / "shop.json"))
+    return AppLayout("shop", str(tmp_path))
 
 
-def test_a_first_answer_is_awaited(tmp_path: Path) -> None:
-    layout = layout_in(tmp_path)
-    layout.probe.write_text(json.dumps({"requests": 0}))
-    answered = threading.Timer(0.2, lambda: layout.probe.write_text(json.dumps({"requests": 1})))
-    answered.start()
-    begin = time.monotonic()
-    probing.await_first_answer(layout, 20)
-    answered.join()
-    assert 0.1 < time.monotonic() - begin < 10
+def test_a_probe_that_has_not_written_yet_is_ended_as_well(layout: AppLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(probing, "run", lambda argv, **_: ran.append(" ".join(argv)))
+    assert probing.stop(layout) == {}
+    assert ran == ["systemctl stop davit-probe-shop.service"]
 
 
-def test_a_probe_that_sees_nothing_holds_nothing_up(tmp_path: Path) -> None:
-    begin = time.monotonic()
-    probing.await_first_answer(layout_in(tmp_path), 0.2)
-    assert time.monotonic() - begin < 5
+def test_what_the_probe_asks_is_gone_once_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def run(target: load_probe.Target, rate: float, out: Path, limit: float, stop: threading.Event) -> None:
+        asked.append((target.headers, rate, out, limit, stop.is_set()))
+
+    monkeypatch.setattr(load_probe, "run", run)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    target = tmp_path / "shop.target"
+    store.write_json(target, load_probe.Target("http://127.0.0.1/", headers={"X-Key": "secret"}).to_json())
+    assert agent.probe(str(tmp_path / "out"), "20", "60", str(target)) == 0
+    assert asked == [({"X-Key": "secret"}, 20.0, tmp_path / "out", 60.0, False)]
+    assert not target.exists()
