@@ -21,11 +21,12 @@ INHERITED: set[int] = set()
 
 
 class CommandError(DavitError):
-    """A program that ended badly; ``stderr`` has what it said."""
+    """A program that ended badly; ``stderr`` and ``stdout`` have what it said."""
 
-    def __init__(self, message: str, stderr: str, code: int | None) -> None:
+    def __init__(self, message: str, stderr: str, code: int | None, stdout: str = "") -> None:
         super().__init__(message)
         self.stderr = stderr
+        self.stdout = stdout
         self.code = code
 
 
@@ -60,5 +61,5 @@ def run(
         raise CommandError(f"'{what} ...' did not end within {timeout:g} s.", "", None) from error
     if done.returncode != 0:
         said = " ".join(done.stderr.strip().splitlines()[-3:]) or f"exit code {done.returncode}"
-        raise CommandError(f"'{what} ...' failed: {said}", done.stderr, done.returncode)
+        raise CommandError(f"'{what} ...' failed: {said}", done.stderr, done.returncode, done.stdout)
     return done

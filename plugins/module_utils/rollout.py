@@ -20,6 +20,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     edge,
     ending,
     gates,
+    host,
     journal,
     probing,
     store,
@@ -53,12 +54,18 @@ class Share:
 
 @contextmanager
 def taken_back(session: Session, engine: Engine) -> Iterator[None]:
-    """Undo the deploy when the block fails, and tell so in the error's facts (``ended``)."""
+    """Undo the deploy when the block fails, and tell so in the error's facts (``ended``).
+
+    Not while the host shuts down: then everything fails, and says nothing against a release. The host
+    recovers the deploy as it boots.
+    """
     try:
         yield
     except StaleTokenError:
         raise
     except (DavitError, OSError) as error:
+        if host.is_stopping():
+            raise DavitError(f"This host is shutting down, and recovers the deploy as it boots. ({error})") from error
         facts = dict(getattr(error, "facts", {}))
         blamed = bool(facts.pop("blamed", True))
         ended = ending.undo(session, str(error), engine, blamed=blamed)
@@ -185,8 +192,8 @@ def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any]
     target is incomplete or when its gate fails.
     """
     layout, patience = session.layout, ending.patience_of(session)
-    target = candidate.load(layout, name)
     with taken_back(session, engine):
+        target = candidate.load(layout, name)
         edge.read_routes(layout)
         verify(layout, target, engine)
         session.advance(journal.START, release=name, previous=store.pointed(layout.live) or "")

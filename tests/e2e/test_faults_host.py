@@ -107,6 +107,19 @@ def test_a_damaged_release_is_not_gone_back_to(target: Target) -> None:
         assert_sound("a release directory damaged", target, load, before.live)
 
 
+def test_a_live_release_whose_record_is_damaged_serves_on_and_can_be_replaced(target: Target) -> None:
+    before = Before.of(target)
+    with target.load() as load:
+        target.inside(f"echo '{{' > {HOME}/releases/{before.live}/release.json")
+        refused = target.deploy(compose_release_version="")
+        assert refused.rc != 0
+        assert "compose_release_version" in refused.output, str(refused)
+        assert target.answering() == before.live
+        result = target.deploy()
+        assert result.rc == 0, str(result)
+        assert_sound("the live release's record damaged", target, load, target.live())
+
+
 def test_a_clock_that_is_two_hours_off_neither_ends_a_lease_nor_stretches_it(target: Target) -> None:
     """The recovery runs under a false clock; the hosts share the machine's, so the real one is left alone."""
     faults.ensure_faketime(target)
@@ -128,7 +141,7 @@ def test_a_clock_that_is_two_hours_off_neither_ends_a_lease_nor_stretches_it(tar
 
 
 def test_a_secret_with_every_awkward_character_and_a_long_value_arrive_whole(target: Target) -> None:
-    secret = 'it\'s $HOME, "$$" and `date` \\ {{ braces }} #5\nsecond line\n'
+    secret = 'it\'s $HOME, "$$" and `date` \\ {braces} #5\nsecond line\n'
     long = "".join(f"{number:07x}/" for number in range(8192))
     assert len(long) == 65536
     with target.load() as load:

@@ -15,6 +15,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     drill_unit,
     edge,
     ending,
+    host,
     journal,
     plan,
     probing,
@@ -237,3 +238,23 @@ def test_a_drill_cannot_finish(layout: AppLayout, drilled: Release) -> None:
     with pytest.raises(DavitError, match=drill.NOT_CAUGHT):
         ending.finish(session_of(layout, journal.SOAK), drilled, Remembering())
     assert store.pointed(layout.last_good) == rid(2)
+
+
+@pytest.mark.parametrize(("printed", "stopping"), [("stopping\n", True), ("degraded\n", False), ("", False)])
+def test_a_host_that_shuts_down_is_told_from_one_that_is_ill(
+    printed: str, stopping: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: object, **__: object) -> None:
+        raise CommandError("systemctl failed", "", 1, printed)
+
+    monkeypatch.setattr(host, "run", run)
+    assert host.is_stopping() is stopping
+
+
+def test_a_rollback_to_a_damaged_release_leaves_no_lock(layout: AppLayout) -> None:
+    (layout.release(rid(1)) / store.RECORD).write_text("{")
+    session = session_of(layout, journal.PREFLIGHT, action=plan.ROLLBACK)
+    session.advance(journal.PREFLIGHT, release="", previous="")
+    with pytest.raises(DavitError, match="cannot be read"):
+        rollout.go_back(session, rid(1), Remembering())
+    assert journal.read(layout) is None
