@@ -94,6 +94,11 @@ class Engine:
         records = (self._ask("GET", f"/containers/{identity}/json") for identity in own)
         return [Container.from_inspect(record) for record in records if record]
 
+    def publishers(self, port: int) -> list[str]:
+        """Names of the running containers that publish ``port`` of the host."""
+        listed = self._ask("GET", "/containers/json", query={"filters": {"publish": [str(port)]}})
+        return [name.lstrip("/") for container in listed for name in container["Names"]]
+
     def logs(self, container: str, lines: int) -> list[str]:
         """The last ``lines`` lines that a container wrote, to either stream."""
         try:

@@ -118,17 +118,19 @@ def check_host(minimum_disk_mb: int) -> None:
 
 
 def _check_edge(engine: Engine) -> None:
-    if edge.is_up():
+    # Without Docker's own proxy a published port has no listener, and takes the edge's traffic all the same.
+    owners = {port: f"container {names[0]}" for port in (80, 443) if (names := engine.publishers(port))}
+    up = edge.is_up()
+    if up and not owners:
         return
-    taken = ports.owners((80, 443))
-    said = []
-    for port, owner in sorted(taken.items()):
-        names = engine.docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
-        said.append(f"port {port} is owned by {'container ' + names[0] if names else owner}")
+    if not up:
+        owners = {**ports.owners((80, 443)), **owners}
+    said = "; ".join(f"port {port} is owned by {owner}" for port, owner in sorted(owners.items()))
     if said:
+        state = "gets no traffic" if up else "is not running"
         raise DavitError(
-            f"The edge is not running, and {'; '.join(said)}. Stop that first (for a stack of Docker"
-            " Compose: 'docker compose down' in its folder), then run playbooks/configure.yml."
+            f"The edge {state}, and {said}. Stop that first (for a stack of Docker Compose: 'docker compose down' in"
+            " its folder), then run playbooks/configure.yml."
         )
     raise DavitError("The edge is not running on this host. Run playbooks/configure.yml.")
 

@@ -69,6 +69,19 @@ def test_a_container_outlives_a_restart_of_the_engine(host: Any) -> None:
     assert output(host, look) == before
 
 
+def test_a_published_port_needs_no_process_and_opens_no_loopback(host: Any) -> None:
+    """Such a process would end with the engine, and cut the port off until it is back."""
+    output(host, "docker run --detach --name published --publish 127.0.0.1:20999:80 davit-test sleep infinity")
+    try:
+        assert "127.0.0.1:20999" in output(host, "docker port published")
+        assert not host.process.filter(comm="docker-proxy")
+    finally:
+        output(host, "docker rm --force published")
+    assert output(host, "systemctl is-enabled davit-loopback") == "enabled"
+    rule = "-A PREROUTING -d 127.0.0.0/8 ! -i lo -j DROP"
+    assert rule in output(host, "iptables -t raw -S PREROUTING").splitlines()
+
+
 def test_a_container_s_log_is_rotated(host: Any) -> None:
     """About five megabytes of log leave no more than the files that are allowed, each of one megabyte."""
     output(host, "docker run --name chatter davit-test seq 60000 > /dev/null")
