@@ -3,7 +3,7 @@
 GET /healthz; GET /keys; GET, PUT, DELETE /kv/<key>. Each write is on the disk before it is answered. The volume is
 locked while the process lives, and a second process on it ends at once: two databases on one volume lose data.
 
-It also tells who worked: GET /work/<name> is answered when the one who asks has gone, and counts as work until then;
+It also tells who worked: GET /jobs/<name> is answered when the one who asks has gone, and counts as work until then;
 GET /work says who works now, who has worked in what order, and how many at once at most.
 """
 
@@ -99,8 +99,8 @@ class Handler(BaseHTTPRequestHandler):
             self._reply(200, {"status": "ok"})
         elif self.path == "/work":
             self._reply(200, self.server.work.told())
-        elif self.path.startswith("/work/"):
-            self._watch(self.path.removeprefix("/work/"))
+        elif self.path.startswith("/jobs/"):
+            self._watch(self.path.removeprefix("/jobs/"))
         elif self.path == "/keys":
             self._reply(200, {"keys": self.server.store.keys()})
         elif (key := self._key()) and (value := self.server.store.get(key)) is not None:

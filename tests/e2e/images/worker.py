@@ -29,7 +29,7 @@ def work() -> int:
     """Hold the connection for as long as this process lives."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     connection = connect()
-    connection.request("GET", f"/work/{NAME}")
+    connection.request("GET", f"/jobs/{NAME}")
     sys.stdout.write(f"works as {NAME}\n")
     WORKING.touch()
     connection.getresponse()
