@@ -32,7 +32,8 @@ def measure(settings: Settings, folder: Path) -> Results:
         ways: list[Way] = measure_peers(target, settings, folder)
         ways += measure_davit(target, settings, folder)
         timings = measure_timings(target, settings)
-        timings = replace(timings, deploy_three=measure_three(target, settings))
+        one, three = measure_three(target, settings)
+        timings = replace(timings, deploy_one=one, deploy_three=three)
     finally:
         say("destroy")
         gone = fleet.destroy()

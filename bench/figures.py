@@ -139,6 +139,7 @@ class Timings:
     no_op: tuple[float, ...] = ()
     rollback_warm: tuple[float, ...] = ()
     rollback_stopped: tuple[float, ...] = ()
+    deploy_one: tuple[float, ...] = ()
     deploy_three: tuple[float, ...] = ()
 
 
@@ -164,13 +165,13 @@ class Bound:
 def bounds(timings: Timings) -> tuple[Bound, ...]:
     """Each promise about time, from the medians."""
     one, up, start = middle(timings.one_task), middle(timings.raw_up), middle(timings.raw_start)
-    single = middle(timings.deploy)
+    single = middle(timings.deploy_one)
 
     def limit(tasks: float, base: float | None = 0.0) -> float | None:
         return None if one is None or base is None else base + tasks * one
 
     return (
-        Bound("deploy, soak 0", "raw up + 4 one-task playbooks", single, limit(4, up)),
+        Bound("deploy, soak 0", "raw up + 4 one-task playbooks", middle(timings.deploy), limit(4, up)),
         Bound("deploy of what is live already", "2.5 one-task playbooks", middle(timings.no_op), limit(2.5)),
         Bound("rollback in the soak", "3 one-task playbooks", middle(timings.rollback_warm), limit(3)),
         Bound(
@@ -181,7 +182,7 @@ def bounds(timings: Timings) -> tuple[Bound, ...]:
         ),
         Bound(
             "three hosts in one batch",
-            "1.8 deploys on one host",
+            "1.8 deploys to one of them",
             middle(timings.deploy_three),
             None if single is None else 1.8 * single,
         ),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.figures import Bound, Timings, Way, bounds, middle
+from bench.settings import BOOT_SECONDS
 
 CONTROL, PEERS, DAVIT = ("control",), ("down-up", "in-place"), ("davit-deploy", "davit-rollback")
 KINDS = {
@@ -18,7 +19,8 @@ KINDS = {
     "deploy": "Davit deploy, soak 0",
     "rollback_warm": "Davit rollback in the soak",
     "rollback_stopped": "Davit rollback to a stopped release",
-    "deploy_three": "Davit deploy to three hosts in one batch",
+    "deploy_one": f"Davit deploy to one host of three, boot of {BOOT_SECONDS} s",
+    "deploy_three": f"Davit deploy to three hosts in one batch, boot of {BOOT_SECONDS} s",
 }
 
 

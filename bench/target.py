@@ -7,7 +7,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bench.settings import ROOT
@@ -17,6 +17,7 @@ from tests.e2e.support.host import Host
 from tests.e2e.support.playbook import Result, run_ansible
 
 APP = "bench"
+FIRST = "bench-1"
 STACK = ROOT / "bench/stack/compose.yaml"
 VERSIONS = ("v1", "v2")
 OVERRIDES = {
@@ -88,7 +89,7 @@ class Target:
         check(made)
         say("configure")
         check(fleet.run("configure"))
-        return cls(fleet, Host(fleet, fleet.addresses()["bench-1"], made))
+        return cls(fleet, Host(fleet, fleet.addresses()[FIRST], made))
 
     @property
     def address(self) -> str:
@@ -115,9 +116,12 @@ class Target:
         }
         return self.last
 
-    def deploy(self, **more: Any) -> Result:
-        """Run deploy.yml with a new release, soak 0 unless said otherwise."""
-        return self.fleet.run("deploy", **{**RELEASE, "compose_release_soak_seconds": 0, **self.next_release(), **more})
+    def deploy(self, *arguments: str, boot_seconds: float = 3, **more: Any) -> Result:
+        """Run deploy.yml with a new release, soak 0 unless said otherwise; `arguments` are ansible-playbook's."""
+        self.next_release()["compose_release_environment"]["BOOT_SECONDS"] = f"{boot_seconds:g}"
+        return self.fleet.run(
+            "deploy", *arguments, **{**RELEASE, "compose_release_soak_seconds": 0, **self.last, **more}
+        )
 
     def deploy_again(self) -> Result:
         """Run deploy.yml with the release that was deployed last."""
@@ -137,10 +141,8 @@ class Target:
         return str(json.loads(text)["phase"]) if text.strip() else ""
 
     def await_rest(self) -> None:
-        """Wait until nothing is under way and only the live release runs: the clean-up goes on after a deploy."""
+        """Wait until each host only runs the live release: the clean-up goes on after a deploy."""
         running = f"docker ps --filter label=davit.app={APP} --format '{{{{.Label \"com.docker.compose.project\"}}}}'"
-
-        def at_rest() -> bool:
-            return self.host.shell(f"{running} | sort -u | wc -l").strip() == "1" and self.phase() == ""
-
-        await_that(at_rest, "one running release and no journal")
+        left = f"{running} | sort -u | tail -n +2; cat /opt/davit/apps/{APP}/deploy.json 2>/dev/null || true"
+        hosts = [replace(self.host, address=address) for address in self.fleet.addresses().values()]
+        await_that(lambda: not any(host.shell(left).strip() for host in hosts), "one running release and no journal")
