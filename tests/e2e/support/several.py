@@ -35,7 +35,7 @@ class Member(App):
     def images(self) -> dict[str, str]:
         """The pinned image of each service of the live release, as its record says."""
         record = json.loads(self.host.inside(f"cat {self.home}/live/release.json"))
-        return {name: image["digest"] for name, image in record["images"].items()}
+        return {name: image["pinned"] for name, image in record["images"].items()}
 
     def vanish(self) -> None:
         """Be as on a host that has just joined: no container, no record, no route, no image."""
