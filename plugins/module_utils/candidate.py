@@ -30,13 +30,27 @@ def load_or_none(layout: AppLayout, release_id: str) -> Release | None:
         return None
 
 
-def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *, forward: bool) -> None:
+Interrupted = Callable[[], "str | None"]
+
+
+def start(
+    layout: AppLayout,
+    wanted: Release,
+    engine: Engine,
+    timeout: float,
+    *,
+    forward: bool,
+    interrupted: Interrupted | None = None,
+) -> None:
     """Bring up ``wanted`` beside whatever runs. Only a deploy goes ``forward``: a rollback runs no job, and
     leaves the services that own data as they are now, since data does not go back with a release.
 
     New containers have no restart policy: a candidate that dies has to stay dead to be seen, and a reboot
     must not start it. Those that run already keep theirs, since they may be what serves. Workers are
     created, but start at the switch.
+
+    With ``interrupted``, DavitError is raised as soon as a container fails or somebody asks for it. What
+    traffic returns to is started without, and whatever happens.
     """
     directory = layout.release(wanted.id)
     _ensure_volumes(layout, wanted, engine)
@@ -50,7 +64,33 @@ def start(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *,
         for job in wanted.jobs:
             _run_job(layout, wanted, job, engine, timeout)
     if wanted.beside:
-        engine.compose(file, "start", *wanted.beside, timeout=timeout)
+        # Compose waits here for what others depend on, and looks at nothing else meanwhile.
+        hopeless = _until_one_dies(wanted, engine, interrupted) if interrupted is not None else None
+        engine.compose(file, "start", *wanted.beside, timeout=timeout, hopeless=hopeless)
+
+
+def _until_one_dies(wanted: Release, engine: Engine, interrupted: Interrupted) -> Interrupted:
+    """The reason to give up a start: somebody asks for it, or a container has failed since it began.
+
+    Those of a kept release ended long ago, and are none of it until they have been seen to run.
+    """
+    lived = {c.id for c in engine.containers(wanted.project) if not c.ended}
+
+    def reason() -> str | None:
+        stopped = interrupted()
+        if stopped:
+            return stopped
+        try:
+            seen = [c for c in engine.containers(wanted.project) if c.service in wanted.beside]
+        except DavitError:
+            # As in a gate: an engine that does not answer tells nothing about the containers.
+            return None
+        lived.update(c.id for c in seen if not c.ended)
+        # One that others wait for to complete ends well.
+        failed = next((c for c in seen if c.id in lived and c.ended and c.exit_code), None)
+        return f"container {failed.service}: {failed.ended}" if failed else None
+
+    return reason
 
 
 def settle(wanted: Release, engine: Engine, services: Collection[str] | None = None) -> None:
@@ -122,9 +162,6 @@ def _run_job(layout: AppLayout, wanted: Release, job: str, engine: Engine, timeo
         raise DavitError(
             f"The job '{job}' failed, so the release was not started. {error}", logs={job: said}
         ) from error
-
-
-Interrupted = Callable[[], "str | None"]
 
 
 def watch(wanted: Release, engine: Engine, interrupted: Interrupted = lambda: None) -> dict[str, Any]:

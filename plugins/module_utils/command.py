@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
@@ -30,6 +31,10 @@ class CommandError(DavitError):
         self.code = code
 
 
+LOOK = 0.5
+"""Seconds between two looks at whether a program shall still go on."""
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -37,29 +42,57 @@ def run(
     stdin: str | None = None,
     timeout: float = 120.0,
     cwd: str | None = None,
+    hopeless: Callable[[], str | None] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``argv``; its output as text. Raises CommandError on a bad end, ``timeout`` in seconds."""
+    """Run ``argv``; its output as text. Raises CommandError on a bad end, ``timeout`` in seconds.
+
+    ``hopeless`` is asked again and again while the program runs, and gives the reason why it shall end at
+    once, if there is one. Such a program gets no input.
+    """
     what = " ".join(argv[:4])
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             list(argv),
             env={**BASE_ENVIRONMENT, **(environment or {})},
-            input=stdin if stdin is not None else "",
-            timeout=timeout,
             cwd=cwd,
-            capture_output=True,
+            stdin=subprocess.PIPE if hopeless is None else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            check=False,
             pass_fds=tuple(INHERITED),
         )
     except FileNotFoundError as error:
         raise CommandError(
             f"'{argv[0]}' is not installed on this host. Run playbooks/configure.yml first.", "", None
         ) from error
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(f"'{what} ...' did not end within {timeout:g} s.", "", None) from error
-    if done.returncode != 0:
-        said = " ".join(done.stderr.strip().splitlines()[-3:]) or f"exit code {done.returncode}"
-        raise CommandError(f"'{what} ...' failed: {said}", done.stderr, done.returncode, done.stdout)
-    return done
+    with process:
+        try:
+            stdout, stderr = _await_end(process, stdin, time.monotonic() + timeout, hopeless)
+        except subprocess.TimeoutExpired as error:
+            raise CommandError(f"'{what} ...' did not end within {timeout:g} s.", "", None) from error
+        finally:
+            # Also when it was this process that was interrupted.
+            if process.poll() is None:
+                process.kill()
+    code = process.returncode
+    if code != 0:
+        said = " ".join(stderr.strip().splitlines()[-3:]) or f"exit code {code}"
+        raise CommandError(f"'{what} ...' failed: {said}", stderr, code, stdout)
+    return subprocess.CompletedProcess(process.args, code, stdout, stderr)
+
+
+def _await_end(
+    process: subprocess.Popen[str], stdin: str | None, deadline: float, hopeless: Callable[[], str | None] | None
+) -> tuple[str, str]:
+    if hopeless is None:
+        return process.communicate(stdin or "", timeout=deadline - time.monotonic())
+    while True:
+        try:
+            return process.communicate(timeout=max(0.0, min(LOOK, deadline - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            if time.monotonic() >= deadline:
+                raise
+        reason = hopeless()
+        if reason:
+            raise CommandError(reason, "", None)

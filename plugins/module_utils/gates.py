@@ -92,6 +92,13 @@ class Container:
             image=str((record.get("Config") or {}).get("Image", "")),
         )
 
+    @property
+    def ended(self) -> str:
+        """How its process ended, in words; empty while it has not."""
+        if self.status not in ("exited", "dead", "removing"):
+            return ""
+        return f"exited with code {self.exit_code}{', out of memory' if self.oom_killed else ''}"
+
 
 @dataclass(frozen=True)
 class Look:
@@ -130,9 +137,8 @@ def _judge_service(service: str, own: Sequence[Container], before: Mapping[str, 
     for c in own:
         if c.restarts > before.get(c.id, c.restarts):
             return Look(name, False, f"restarted {c.restarts - before[c.id]} times", hopeless=True)
-        if c.status in ("exited", "dead", "removing"):
-            memory = ", out of memory" if c.oom_killed else ""
-            return Look(name, False, f"exited with code {c.exit_code}{memory}", hopeless=True)
+        if c.ended:
+            return Look(name, False, c.ended, hopeless=True)
     for c in own:
         if c.status != "running":
             return Look(name, False, c.status)

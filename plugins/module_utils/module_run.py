@@ -41,12 +41,13 @@ LOCK_ARGUMENTS: dict[str, Any] = {
     },
 }
 
-STEP_ARGUMENTS: dict[str, Any] = {
+TOKEN_ARGUMENTS: dict[str, Any] = {
     **APP_ARGUMENTS,
     "token": {"type": "str", "required": True, "no_log": False},
     "lease": {"type": "float"},
-    "release": {"type": "str", "required": True},
 }
+
+STEP_ARGUMENTS: dict[str, Any] = {**TOKEN_ARGUMENTS, "release": {"type": "str", "required": True}}
 
 
 def layout_of(parameters: Mapping[str, Any]) -> AppLayout:

@@ -34,6 +34,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.journal import Session, 
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
+BEFORE_TRAFFIC = (journal.START, journal.GATE)
+
 
 @dataclass(frozen=True)
 class Share:
@@ -67,7 +69,8 @@ def taken_back(session: Session, engine: Engine) -> Iterator[None]:
         if host.is_stopping():
             raise DavitError(f"This host is shutting down, and recovers the deploy as it boots. ({error})") from error
         facts = dict(getattr(error, "facts", {}))
-        blamed = bool(facts.pop("blamed", True))
+        # Whoever stops a deploy before the release has had traffic has nothing against the release.
+        blamed = session.journal.phase not in BEFORE_TRAFFIC or session.abort_cause() is None
         ended = ending.undo(session, str(error), engine, blamed=blamed)
         if not facts.get("logs"):
             facts["logs"] = ended.logs
@@ -89,7 +92,7 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
                 probing.await_first_answer(layout)
             candidate.stop(old, engine, patience.stop_timeout)
         drill_unit.begin(layout, wanted)
-        candidate.start(layout, wanted, engine, patience.start_timeout, forward=True)
+        candidate.start(layout, wanted, engine, patience.start_timeout, forward=True, interrupted=session.abort_cause)
         verdict = _judge(session, wanted, engine)
         drill.refuse_pass(wanted.drill, soaked=False)
         return verdict
@@ -107,12 +110,7 @@ def _require_pass(session: Session, verdict: Mapping[str, Any]) -> None:
     if verdict["verdict"] == gates.PASS:
         return
     stopped = session.abort_cause()
-    before_traffic = session.journal.phase == journal.GATE
-    raise DavitError(
-        stopped or f"{verdict['verdict']}: {verdict['cause']}",
-        verdict=dict(verdict),
-        blamed=not (stopped and before_traffic),
-    )
+    raise DavitError(stopped or f"{verdict['verdict']}: {verdict['cause']}", verdict=dict(verdict))
 
 
 def _keep_evidence(layout: AppLayout, wanted: Release, **verdicts: Any) -> None:
@@ -199,7 +197,7 @@ def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any]
         session.advance(journal.START, release=name, previous=store.pointed(layout.live) or "")
         old = _former(session)
         probing.start(layout, old or target, float(session.setting("probe_rate", 0)))
-        candidate.start(layout, target, engine, patience.start_timeout, forward=False)
+        candidate.start(layout, target, engine, patience.start_timeout, forward=False, interrupted=session.abort_cause)
         verdict = _judge(session, target, engine)
         session.advance(journal.SWITCH, route=edge.read_route(layout))
         switching.switch(layout, target, old, engine, patience)

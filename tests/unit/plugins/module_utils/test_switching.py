@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Remembering(Engine):
         self.calls: list[str] = []
         self.broken = broken
 
-    def docker(self, *argv: str, timeout: float = 120.0) -> str:
+    def docker(self, *argv: str, timeout: float = 120.0, **_: Any) -> str:
         assert timeout > 0
         self.calls.append(" ".join(argv))
         if self.broken and self.broken in self.calls[-1]:
@@ -258,3 +258,68 @@ def test_a_rollback_to_a_damaged_release_leaves_no_lock(layout: AppLayout) -> No
     with pytest.raises(DavitError, match="cannot be read"):
         rollout.go_back(session, rid(1), Remembering())
     assert journal.read(layout) is None
+
+
+class Starting(Remembering):
+    """An engine whose `compose start` takes three looks, with what each look at the containers finds."""
+
+    def __init__(self, *looks: Sequence[Container]) -> None:
+        super().__init__()
+        self.looks = list(looks)
+
+    def containers(self, project: str) -> list[Container]:
+        return list(self.looks.pop(0)) if project == release(3).project else super().containers(project)
+
+    def docker(
+        self, *argv: str, timeout: float = 120.0, hopeless: Callable[[], str | None] | None = None, **_: Any
+    ) -> str:
+        for _look in range(3 if "start" in argv and hopeless is not None else 0):
+            reason = hopeless() if hopeless is not None else None
+            if reason:
+                raise CommandError(reason, "", None)
+        return super().docker(*argv, timeout=timeout)
+
+
+def box(service: str, status: str, code: int = 0) -> Container:
+    return Container(service, service, service, status, exit_code=code)
+
+
+@pytest.mark.parametrize(
+    ("looks", "reason"),
+    [
+        ([[box("api", "created")]] * 4, ""),
+        ([[box("api", "created")], [box("api", "exited", 3)]], "container api: exited with code 3"),
+        ([[box("api", "created")], [box("api", "running")], [box("api", "exited", 3)]], "exited with code 3"),
+        # Others wait for it to complete, and it did.
+        ([[box("api", "created")], *[[box("api", "exited", 0)]] * 3], ""),
+        # A kept release: it ended when it was stopped, and is only being started.
+        ([[box("api", "exited", 143)]] * 4, ""),
+        ([[box("api", "exited", 143)], [box("api", "running")], [box("api", "exited", 143)]], "with code 143"),
+        # A worker starts at the switch, and a stateful service is none of this.
+        ([[box("api", "created")], *[[box("other", "exited", 1)]] * 3], ""),
+    ],
+)
+def test_a_start_is_given_up_when_a_container_fails_meanwhile(
+    layout: AppLayout, looks: list[list[Container]], reason: str
+) -> None:
+    engine = Starting(*looks)
+    if not reason:
+        candidate.start(layout, release(3), engine, 5, forward=True, interrupted=lambda: None)
+        assert engine.looks == []
+        return
+    with pytest.raises(DavitError, match=reason):
+        candidate.start(layout, release(3), engine, 5, forward=True, interrupted=lambda: None)
+
+
+def test_a_start_is_given_up_when_somebody_asks_for_it_and_blames_no_release(layout: AppLayout) -> None:
+    session = session_of(layout, journal.FETCH, 3)
+    journal.ask_to_abort(layout, session.journal, "alice", "wrong day")
+    with pytest.raises(DavitError, match="stopped by alice: wrong day"):
+        rollout.try_candidate(session, release(3), Starting(*[[box("api", "created")]] * 9))
+    assert (last_line(layout)["result"], last_line(layout)["blamed"]) == (plan.FAILED, False)
+
+
+def test_what_traffic_returns_to_is_started_whatever_happens(layout: AppLayout) -> None:
+    engine = Starting()
+    candidate.start(layout, release(3), engine, 5, forward=False)
+    assert any("start api" in call for call in engine.calls), engine.calls
