@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -146,19 +145,8 @@ class Handler(BaseHTTPRequestHandler):
         """Stay quiet: the health check asks each second."""
 
 
-def health() -> int:
-    """Ask the database in this container."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz", timeout=2) as answer:
-            return 0 if answer.status == 200 else 1
-    except OSError:
-        return 1
-
-
 def main() -> int:
     """Take the volume, serve until SIGTERM."""
-    if sys.argv[1:] == ["--health"]:
-        return health()
     DATA.mkdir(parents=True, exist_ok=True)
     with (DATA / "lock").open("w") as lock:
         try:

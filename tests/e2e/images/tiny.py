@@ -177,15 +177,6 @@ def call(url: str) -> Answer:
     return status, {"called": url, "by": socket.gethostname(), "answer": json.loads(text)}
 
 
-def health() -> int:
-    """Ask the service in this container whether it is ready."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/readyz", timeout=2) as answer:
-            return 0 if answer.status == 200 else 1
-    except OSError:
-        return 1
-
-
 def die() -> None:
     """End without a word, a while after the first user has come."""
     FIRST_POST.wait()
@@ -208,8 +199,6 @@ def give_up() -> None:
 
 def main() -> int:
     """Serve until SIGTERM, then drain."""
-    if sys.argv[1:] == ["--health"]:
-        return health()
     # Written to, since memory that nobody wrote to is not there.
     eaten = [bytearray(os.urandom(1024) * 1024) for _ in range(EATS_MB)]
     for when, act in ((DIES_AFTER, die), (WRONG_AFTER, go_wrong), (EXITS_AFTER, give_up)):
