@@ -25,9 +25,10 @@ SALT = uuid.uuid4().hex[:6]
 """Bad content is remembered by a host, also beyond a run of the tests."""
 SETTINGS = {
     "compose_release_soak_seconds": 1,
-    # A host of a fleet waits for the pull of the others, so both make its lease.
-    "compose_release_lease_seconds": 10,
-    "compose_release_pull_timeout": 20,
+    # A host of a fleet waits for the pull of the others, or for their batch, so these make its lease: 5 + 20 + 15 + 1.
+    "compose_release_lease_seconds": 5,
+    "compose_release_pull_timeout": 30,
+    "compose_release_start_timeout": 20,
 }
 
 
@@ -141,7 +142,7 @@ def test_a_host_that_is_cut_off_takes_all_others_back(members: list[Member], nam
                 result = controller.wait(120)
                 begin = time.monotonic()
                 # By the host alone: nobody else can reach it.
-                until(lambda: not cut.host.inside(f"cat {cut.home}/deploy.json || true"), 75)
+                until(lambda: not cut.host.inside(f"cat {cut.home}/deploy.json || true"), 90)
                 alone = time.monotonic() - begin
         for member in members:
             member.await_rest()
@@ -225,7 +226,7 @@ def test_three_hosts_at_once_take_hardly_longer_than_one(members: list[Member], 
 
     def took(*limit: str) -> float:
         variables = members[0].variables(
-            environment={"LABEL": f"{SALT}-{next(labels)}", "BOOT_SECONDS": "6"},
+            environment={"LABEL": f"{SALT}-{next(labels)}", "BOOT_SECONDS": "10"},
             compose_release_batches=["100%"],
             compose_release_soak_seconds=0,
         )
