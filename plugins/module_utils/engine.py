@@ -18,6 +18,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.gates import Container
 Hopeless = Callable[[], "str | None"]
 """Why what is under way shall end at once; None while it may go on."""
 
+_NO_COMPOSE = re.compile("is not a docker command|unknown (shorthand )?flag.*--project-directory")
 _UNSET = re.compile(r'The \\?"(?P<name>[^"\\]+)\\?" variable is not set')
 
 
@@ -56,6 +57,9 @@ class Engine:
                 timeout=60,
             )
         except CommandError as error:
+            # What the Docker client says of a plugin that it does not have.
+            if _NO_COMPOSE.search(error.stderr):
+                raise DavitError("Compose v2 is not installed on this host. Run playbooks/configure.yml.") from error
             raise DavitError(f"Compose cannot read {file}: {error.stderr.strip() or error}") from error
         unset = sorted(set(_UNSET.findall(done.stderr)))
         if unset:
@@ -78,6 +82,10 @@ class Engine:
         if status >= 400:
             raise DavitError(f"The Docker engine refused {method} {path}: {answer.get('message', status)}")
         return answer
+
+    def root_directory(self) -> str:
+        """Where the engine keeps its images and volumes."""
+        return str(self._ask("GET", "/info")["DockerRootDir"])
 
     def has_image(self, reference: str) -> bool:
         return self._ask("GET", f"/images/{reference}/json") is not None

@@ -122,7 +122,7 @@ def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engi
             # Before it is there, so that whoever recovers knows of it.
             session.advance(FETCH, release=release.id, previous=state.live or "")
             _sweep(layout)
-            _build(layout, stage_dir, release, pinned, engine)
+            _build(layout, stage_dir, release, pinned)
     except BaseException:
         _let_go(brought, engine)
         raise
@@ -138,7 +138,7 @@ def _require_room(staged: Staged, pinned: Pinned, live: Release | None, lacking:
         capacity.judge_memory(needed, capacity.available_memory_mb(), room["memory_mb"], room["stop_first"]),
     ]
     if lacking:
-        free = capacity.free_disk_mb(engine.docker("info", "--format", "{{.DockerRootDir}}").strip())
+        free = capacity.free_disk_mb(engine.root_directory())
         as_live = engine.size_mb(live.pinned_images) if live else 0
         problems.append(capacity.judge_disk(free, room["minimum_disk_mb"], as_live))
     for problem in filter(None, problems):
@@ -273,7 +273,7 @@ def _sweep(layout: AppLayout) -> None:
         store.remove_tree(left)
 
 
-def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned, engine: Engine) -> None:
+def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned) -> None:
     store.make_private(layout.releases)
     home = str(layout.release(release.id))
     building = layout.releases / f".{release.id}"
@@ -296,7 +296,6 @@ def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned,
     }
     store.write_json(building / store.VOLUMES, volumes)
     store.write_json(building / store.RECORD, release.to_json())
-    engine.compose(building / store.RUNNING, "config", "--quiet")
     store.publish_release(layout, release.id, building)
 
 

@@ -96,7 +96,7 @@ class _Round:
     def __init__(self, gate: Gate, services: Sequence[str], containers: LookContainers, ask: Ask) -> None:
         self._gate, self._services, self._containers, self._ask = gate, services, containers, ask
         self._restarts: dict[str, int] = {}
-        self._tallies = {f"container {s}": Tally(f"container {s}") for s in services}
+        self._tallies = {f"container {s}": Tally(f"container {s}", engines=True) for s in services}
         for check in gate.http:
             self._tallies[check.name] = Tally(check.name, readiness=check.readiness)
 

@@ -226,6 +226,8 @@ class Tally:
     observed: str = "not looked at"
     hopeless: bool = False
     pending: bool = False
+    engines: bool = False
+    """Whether the engine judges it, which asks often enough itself before it calls a container healthy."""
     latencies: list[float] = field(default_factory=list)
 
     def add(self, look: Look) -> None:
@@ -238,8 +240,12 @@ class Tally:
         if look.latency_ms is not None:
             self.latencies.append(look.latency_ms)
 
+    def proven(self, successes: int) -> bool:
+        """Whether it has held for long enough."""
+        return self.in_a_row >= (1 if self.engines else successes)
+
     def to_json(self, successes: int) -> dict[str, Any]:
-        held = self.in_a_row >= successes and not self.hopeless
+        held = self.proven(successes) and not self.hopeless
         evidence: dict[str, Any] = {
             "name": self.name,
             "verdict": PASS if held else FAIL if self.attempts else INCONCLUSIVE,
@@ -256,7 +262,7 @@ class Tally:
 def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
     """PASS or FAIL once it is certain, else None: look again.
 
-    No subject at all is never a pass. Everything has to hold ``successes`` times in a row, and the
+    No subject at all is never a pass. Every answer has to be right ``successes`` times in a row, and the
     gate has to have watched for ``stable_seconds``, so that a process which dies a moment after it
     said *ready* is seen.
     """
@@ -267,7 +273,7 @@ def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
     ready = all(t.in_a_row >= 1 for t in tallies if t.readiness)
     if ready and any(not t.readiness and t.wrong_in_a_row >= gate.failures for t in tallies):
         return FAIL
-    if all(t.in_a_row >= gate.successes for t in tallies) and elapsed >= gate.stable_seconds:
+    if all(t.proven(gate.successes) for t in tallies) and elapsed >= gate.stable_seconds:
         return PASS
     return FAIL if elapsed >= gate.timeout else None
 

@@ -23,7 +23,6 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     store,
     workers,
 )
-from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
@@ -104,12 +103,11 @@ def check_host(minimum_disk_mb: int) -> None:
     """The engine, the edge and the disk of this host. Raises DavitError."""
     engine = Engine()
     try:
-        compose = engine.docker("compose", "version", "--short").strip().lstrip("v")
-        root = engine.docker("info", "--format", "{{.DockerRootDir}}").strip()
-    except CommandError as error:
-        raise DavitError(f"The Docker engine of this host cannot be used. {error}") from error
-    if int(compose.split(".")[0]) < 2:
-        raise DavitError(f"Compose {compose} is installed, but version 2 is needed. Run playbooks/configure.yml.")
+        root = engine.root_directory()
+    except DavitError as error:
+        raise DavitError(
+            f"The Docker engine of this host cannot be used. {error} Run playbooks/configure.yml."
+        ) from error
     free = capacity.free_disk_mb(root)
     lacking = capacity.judge_disk(free, minimum_disk_mb, 0)
     if lacking:

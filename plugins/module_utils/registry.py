@@ -14,14 +14,21 @@ from ansible_collections.davit.ec2.plugins.module_utils.command import CommandEr
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 LOGINS = Path("/run/davit/registry")
+LIFETIME = 3600
+"""Seconds after which a login goes by itself."""
 
 
-def login(registry: str, username: str, password: str, lifetime: int) -> str:
-    """Log in and return the directory that holds the login. Raises DavitError when refused.
+def login(registry: str, username: str, password: str, lifetime: int = LIFETIME) -> str:
+    """Log in and return the directory that holds the login. Raises DavitError when refused, or without a password.
 
     A timer of the host removes the directory after ``lifetime`` seconds, so that a controller that
     died leaves no credential behind; whatever an earlier one left is removed now.
     """
+    if not password:
+        raise DavitError(
+            f"registry_login_username is '{username}', but registry_login_password is empty. Set it, or leave both"
+            " empty for public images."
+        )
     store.make_private(LOGINS)
     _sweep(lifetime)
     config = tempfile.mkdtemp(dir=LOGINS)

@@ -24,6 +24,18 @@ options:
       - Directory with the registry's login, as M(davit.ec2.registry_login) returns it. The login is taken away at the
         end, also after a failure.
     type: path
+  registry:
+    description: Host name of the registry to log in to, without O(docker_config).
+    type: str
+    default: ghcr.io
+  username:
+    description: Its user. Empty means that the images are public, or that O(docker_config) has the login.
+    type: str
+    default: ''
+  password:
+    description: Its password or token.
+    type: str
+    default: ''
   pull_timeout:
     description: Seconds for one image to be pulled.
     type: float
@@ -76,6 +88,7 @@ images:
     api: ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import fetch, journal, registry, rollout
@@ -89,6 +102,9 @@ ARGUMENTS: dict[str, Any] = {
     **{name: value for name, value in STEP_ARGUMENTS.items() if name != "release"},
     "digests": {"type": "dict", "default": {}},
     "docker_config": {"type": "path"},
+    "registry": {"type": "str", "default": "ghcr.io"},
+    "username": {"type": "str", "default": ""},
+    "password": {"type": "str", "default": "", "no_log": True},
     "pull_timeout": {"type": "float", "default": 900.0},
     "created_by": {"type": "str", "default": ""},
     "commit": {"type": "str", "default": ""},
@@ -97,32 +113,39 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
-    parameters = module.params
-    if module.check_mode:
-        return {"changed": True, "release": ""}
-    layout = layout_of(parameters)
-    options = fetch.FetchOptions(
+def options_of(parameters: Mapping[str, Any], login: str | None) -> fetch.FetchOptions:
+    """What the module's parameters say of the fetch."""
+    return fetch.FetchOptions(
         digests=parameters["digests"],
-        docker_config=parameters["docker_config"],
+        docker_config=login,
         created_by=parameters["created_by"],
         commit=parameters["commit"],
         force=parameters["force"],
         update_stateful=parameters["update_stateful"],
         pull_timeout=parameters["pull_timeout"],
     )
-    engine = Engine(parameters["docker_config"])
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    parameters = module.params
+    if module.check_mode:
+        return {"changed": True, "release": ""}
+    layout = layout_of(parameters)
+    login = parameters["docker_config"]
+    engine = Engine()
     try:
         with journal.step(layout, parameters["token"], lease=parameters["lease"]) as session:
             with rollout.taken_back(session, engine):
                 session.advance(journal.FETCH)
-                made = fetch.fetch(session, layout.stage, options, engine)
+                if not login and parameters["username"]:
+                    login = registry.login(parameters["registry"], parameters["username"], parameters["password"])
+                made = fetch.fetch(session, layout.stage, options_of(parameters, login), Engine(login))
             if made is None:
                 session.close()
     finally:
         # With the last pull, whatever becomes of it: nothing after it needs the registry.
-        if parameters["docker_config"]:
-            registry.logout(parameters["docker_config"])
+        if login:
+            registry.logout(login)
     if made is None:
         return {"changed": False, "release": ""}
     images = {service: image.pinned for service, image in made.images.items()}

@@ -274,3 +274,11 @@ def test_parse_http(entry: dict[str, Any], check: HttpCheck) -> None:
 def test_a_path_cannot_lead_to_another_host(path: str) -> None:
     with pytest.raises(DavitError, match="starts with '/'"):
         gates.parse_http({"name": "n", "path": path}, "http://127.0.0.1:20000")
+
+
+def test_what_the_engine_judges_has_to_hold_once_and_an_answer_in_a_row() -> None:
+    container = Tally("container web", engines=True, attempts=1, in_a_row=1)
+    answer = Tally("GET /readyz", attempts=3, in_a_row=3)
+    assert gates.decide([container, answer], GATE, 5) == gates.PASS
+    assert gates.decide([container, Tally("GET /readyz", attempts=2, in_a_row=2)], GATE, 5) is None
+    assert gates.decide([Tally("container web", engines=True, attempts=9), answer], GATE, 5) is None
