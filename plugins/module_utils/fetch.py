@@ -68,12 +68,17 @@ def pin_stage(staged: Staged, stage_dir: Path, digests: Mapping[str, str]) -> Pi
     return Pinned(parts[0], parts[1], parts[2], images, hashed)
 
 
+def is_live(staged: Staged, stage_dir: Path, live: Release | None) -> bool:
+    """Whether ``live`` has the very content that is staged. Raises DavitError when a digest is missing."""
+    return live is not None and pin_stage(staged, stage_dir, {}).content_hash == live.content_hash
+
+
 def require_live_content(staged: Staged, stage_dir: Path, live: Release | None) -> None:
     """A drill tries the live release and nothing else. Raises DavitError when the stage holds anything else."""
     if live is None:
         raise DavitError("Nothing is live of this app, so there is nothing to drill. Deploy it first.")
     plain = replace(staged, declared={key: value for key, value in staged.declared.items() if key != "drill"})
-    if staged.unresolved or pin_stage(plain, stage_dir, {}).content_hash != live.content_hash:
+    if staged.unresolved or not is_live(plain, stage_dir, live):
         raise DavitError(
             f"What the inventory describes is not what is live ({live.id}), and a drill tries the live release's"
             " own content. Deploy it first, or give the variables that the live release was deployed with."

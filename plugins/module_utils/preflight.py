@@ -240,6 +240,13 @@ def _to_json(staged: Staged, request: Request) -> dict[str, Any]:
     }
 
 
+def keep_digests(stage_dir: Path, digests: Mapping[str, str]) -> None:
+    """Add what a registry said to what is staged: digest by reference."""
+    path = stage_dir / "stage.json"
+    saved = json.loads(path.read_bytes())
+    store.write_json(path, {**saved, "known": {**digests, **saved["known"]}})
+
+
 def load_stage(stage_dir: Path) -> tuple[Staged, tuple[str, ...]]:
     """What ``stage`` laid out, and the names of its variables. Raises DavitError when it is gone."""
     try:

@@ -21,21 +21,9 @@ options:
     default: {}
   docker_config:
     description:
-      - Directory with the registry's login, as M(davit.ec2.registry_login) returns it. The login is taken away at the
-        end, also after a failure.
+      - Directory with the registry's login, as M(davit.ec2.release_preflight) or M(davit.ec2.registry_login) returns
+        it. The login is taken away at the end, also after a failure.
     type: path
-  registry:
-    description: Host name of the registry to log in to, without O(docker_config).
-    type: str
-    default: ghcr.io
-  username:
-    description: Its user. Empty means that the images are public, or that O(docker_config) has the login.
-    type: str
-    default: ''
-  password:
-    description: Its password or token.
-    type: str
-    default: ''
   pull_timeout:
     description: Seconds for one image to be pulled.
     type: float
@@ -102,9 +90,6 @@ ARGUMENTS: dict[str, Any] = {
     **{name: value for name, value in STEP_ARGUMENTS.items() if name != "release"},
     "digests": {"type": "dict", "default": {}},
     "docker_config": {"type": "path"},
-    "registry": {"type": "str", "default": "ghcr.io"},
-    "username": {"type": "str", "default": ""},
-    "password": {"type": "str", "default": "", "no_log": True},
     "pull_timeout": {"type": "float", "default": 900.0},
     "created_by": {"type": "str", "default": ""},
     "commit": {"type": "str", "default": ""},
@@ -137,8 +122,6 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         with journal.step(layout, parameters["token"], lease=parameters["lease"]) as session:
             with rollout.taken_back(session, engine):
                 session.advance(journal.FETCH)
-                if not login and parameters["username"]:
-                    login = registry.login(parameters["registry"], parameters["username"], parameters["password"])
                 made = fetch.fetch(session, layout.stage, options_of(parameters, login), Engine(login))
             if made is None:
                 session.close()

@@ -114,6 +114,25 @@ options:
     type: str
     choices: ['', crash, never_ready, wrong_answers, slow, dies_in_soak]
     default: ''
+  resolve:
+    description:
+      - Ask the registry at once for the digests that lack, and log in to it for that. For a single host, which then
+        knows in one step whether there is anything to do. Of several hosts one asks for all, with
+        M(davit.ec2.release_resolve).
+    type: bool
+    default: false
+  registry:
+    description: Host name of the registry to log in to.
+    type: str
+    default: ghcr.io
+  username:
+    description: Its user. Empty means that the images are public.
+    type: str
+    default: ''
+  password:
+    description: Its password or token.
+    type: str
+    default: ''
 extends_documentation_fragment:
   - davit.ec2.app
   - davit.ec2.app.lock
@@ -161,8 +180,13 @@ unresolved:
   type: list
   elements: str
   sample: [ghcr.io/davit-ec2/restaurant-search:v2]
+docker_config:
+  description: Directory with the registry's login, which M(davit.ec2.release_fetch) takes away; empty without one.
+  returned: success
+  type: str
+  sample: ""
 up_to_date:
-  description: Whether the live release has this very content, which is known without asking a registry.
+  description: Whether the live release has this very content. Without O(resolve) not known of a tag.
   returned: success
   type: bool
   sample: false
@@ -176,16 +200,19 @@ notices:
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     agent,
+    distribution,
     ending,
     fetch,
     journal,
     plan,
     preflight,
+    registry,
     store,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.drill import KINDS
@@ -232,6 +259,10 @@ ARGUMENTS: dict[str, Any] = {
     "tls": {"type": "bool", "default": False},
     "resolver": {"type": "str", "default": ""},
     "minimum_disk_mb": {"type": "int", "default": 1024},
+    "resolve": {"type": "bool", "default": False},
+    "registry": {"type": "str", "default": "ghcr.io"},
+    "username": {"type": "str", "default": ""},
+    "password": {"type": "str", "default": "", "no_log": True},
     "drill": {"type": "str", "choices": ["", *KINDS], "default": ""},
 }
 
@@ -272,13 +303,14 @@ def check(module: AnsibleModule) -> dict[str, Any]:
             "live": "",
             "stage": "",
             "token": "",
+            "docker_config": "",
             "unresolved": [],
             "up_to_date": False,
         }
     if module.check_mode:
         _warn_of_lock(module, request.layout)
         with tempfile.TemporaryDirectory(prefix="davit-") as directory:
-            return {"changed": False, "token": "", **judge(request, Path(directory) / "stage")}
+            return {"changed": False, "token": "", "docker_config": "", **judge(request, Path(directory) / "stage")}
     return take_lock(module, request)
 
 
@@ -304,12 +336,36 @@ def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, An
             agent.install(layout)
             journal.begin(session, claim)
             told = judge(request, layout.stage)
+            if module.params["resolve"] and not told["up_to_date"]:
+                told.update(ask_registry(module.params, layout, told))
         except BaseException:
             session.close()
             raise
         if told["up_to_date"]:
             session.close()
-        return {"changed": bool(recovered), "token": session.journal.token, "recovered": recovered, **told}
+        own = {"token": session.journal.token, "recovered": recovered, "docker_config": ""}
+        return {"changed": bool(recovered), **own, **told}
+
+
+def ask_registry(parameters: Mapping[str, Any], layout: AppLayout, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Log in and resolve what lacks a digest; what is known now. Raises DavitError with nothing left behind."""
+    login = ""
+    try:
+        if parameters["username"]:
+            login = registry.login(parameters["registry"], parameters["username"], parameters["password"])
+        preflight.keep_digests(layout.stage, distribution.resolve(told["unresolved"], login or None))
+        staged, _names = preflight.load_stage(layout.stage)
+        same = fetch.is_live(staged, layout.stage, preflight.live_release(layout))
+    except BaseException:
+        store.remove_tree(layout.stage)
+        if login:
+            registry.logout(login)
+        raise
+    if same:
+        store.remove_tree(layout.stage)
+        if login:
+            registry.logout(login)
+    return {"unresolved": [], "up_to_date": same, "docker_config": "" if same else login}
 
 
 def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
@@ -318,9 +374,7 @@ def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
     live = preflight.live_release(request.layout)
     if request.drill:
         _require_drillable(staged, stage_dir, live)
-    same = False
-    if live is not None and not staged.unresolved:
-        same = fetch.pin_stage(staged, stage_dir, {}).content_hash == live.content_hash
+    same = not staged.unresolved and fetch.is_live(staged, stage_dir, live)
     if same:
         store.remove_tree(stage_dir)
     return {
