@@ -76,7 +76,6 @@ images:
     api: ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d
 """
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import fetch, journal, registry, rollout
@@ -98,37 +97,32 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def options_of(parameters: Mapping[str, Any], login: str | None) -> fetch.FetchOptions:
-    """What the module's parameters say of the fetch."""
-    return fetch.FetchOptions(
+def work(module: AnsibleModule) -> dict[str, Any]:
+    parameters = module.params
+    if module.check_mode:
+        return {"changed": True, "release": ""}
+    layout = layout_of(parameters)
+    options = fetch.FetchOptions(
         digests=parameters["digests"],
-        docker_config=login,
+        docker_config=parameters["docker_config"],
         created_by=parameters["created_by"],
         commit=parameters["commit"],
         force=parameters["force"],
         update_stateful=parameters["update_stateful"],
         pull_timeout=parameters["pull_timeout"],
     )
-
-
-def work(module: AnsibleModule) -> dict[str, Any]:
-    parameters = module.params
-    if module.check_mode:
-        return {"changed": True, "release": ""}
-    layout = layout_of(parameters)
-    login = parameters["docker_config"]
-    engine = Engine()
+    engine = Engine(parameters["docker_config"])
     try:
         with journal.step(layout, parameters["token"], lease=parameters["lease"]) as session:
             with rollout.taken_back(session, engine):
                 session.advance(journal.FETCH)
-                made = fetch.fetch(session, layout.stage, options_of(parameters, login), Engine(login))
+                made = fetch.fetch(session, layout.stage, options, engine)
             if made is None:
                 session.close()
     finally:
         # With the last pull, whatever becomes of it: nothing after it needs the registry.
-        if login:
-            registry.logout(login)
+        if parameters["docker_config"]:
+            registry.logout(parameters["docker_config"])
     if made is None:
         return {"changed": False, "release": ""}
     images = {service: image.pinned for service, image in made.images.items()}
