@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     capacity,
@@ -19,6 +20,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     drill,
     plan,
     ports,
+    registry,
     running_file,
     store,
 )
@@ -26,7 +28,12 @@ from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import FETCH, Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
-from ansible_collections.davit.ec2.plugins.module_utils.preflight import Staged, live_release, load_stage
+from ansible_collections.davit.ec2.plugins.module_utils.preflight import (
+    Staged,
+    keep_digests,
+    live_release,
+    load_stage,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.release import Image, Release, parse_gate
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
 
@@ -71,6 +78,33 @@ def pin_stage(staged: Staged, stage_dir: Path, digests: Mapping[str, str]) -> Pi
 def is_live(staged: Staged, stage_dir: Path, live: Release | None) -> bool:
     """Whether ``live`` has the very content that is staged. Raises DavitError when a digest is missing."""
     return live is not None and pin_stage(staged, stage_dir, {}).content_hash == live.content_hash
+
+
+def ask_registry(layout: AppLayout, references: Sequence[str], account: Mapping[str, str]) -> dict[str, Any]:
+    """Log in to the ``registry`` of ``account``, if it has a ``username``, and resolve ``references`` of the stage.
+
+    Returns what preflight knows then; its ``docker_config`` is the login, for the pull. Raises DavitError, and
+    leaves neither stage nor login, when the registry does not answer as it should.
+    """
+    login = ""
+    try:
+        if account["username"]:
+            login = registry.login(account["registry"], account["username"], account["password"])
+        keep_digests(layout.stage, distribution.resolve(references, login or None))
+        staged, _names = load_stage(layout.stage)
+        same = is_live(staged, layout.stage, live_release(layout))
+    except BaseException:
+        _leave(layout, login)
+        raise
+    if same:
+        _leave(layout, login)
+    return {"unresolved": [], "up_to_date": same, "docker_config": "" if same else login}
+
+
+def _leave(layout: AppLayout, login: str) -> None:
+    store.remove_tree(layout.stage)
+    if login:
+        registry.logout(login)
 
 
 def require_live_content(staged: Staged, stage_dir: Path, live: Release | None) -> None:

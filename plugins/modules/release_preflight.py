@@ -200,19 +200,16 @@ notices:
 
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     agent,
-    distribution,
     ending,
     fetch,
     journal,
     plan,
     preflight,
-    registry,
     store,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.drill import KINDS
@@ -337,7 +334,7 @@ def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, An
             journal.begin(session, claim)
             told = judge(request, layout.stage)
             if module.params["resolve"] and not told["up_to_date"]:
-                told.update(ask_registry(module.params, layout, told))
+                told.update(fetch.ask_registry(layout, told["unresolved"], module.params))
         except BaseException:
             session.close()
             raise
@@ -345,27 +342,6 @@ def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, An
             session.close()
         own = {"token": session.journal.token, "recovered": recovered, "docker_config": ""}
         return {"changed": bool(recovered), **own, **told}
-
-
-def ask_registry(parameters: Mapping[str, Any], layout: AppLayout, told: Mapping[str, Any]) -> dict[str, Any]:
-    """Log in and resolve what lacks a digest; what is known now. Raises DavitError with nothing left behind."""
-    login = ""
-    try:
-        if parameters["username"]:
-            login = registry.login(parameters["registry"], parameters["username"], parameters["password"])
-        preflight.keep_digests(layout.stage, distribution.resolve(told["unresolved"], login or None))
-        staged, _names = preflight.load_stage(layout.stage)
-        same = fetch.is_live(staged, layout.stage, preflight.live_release(layout))
-    except BaseException:
-        store.remove_tree(layout.stage)
-        if login:
-            registry.logout(login)
-        raise
-    if same:
-        store.remove_tree(layout.stage)
-        if login:
-            registry.logout(login)
-    return {"unresolved": [], "up_to_date": same, "docker_config": "" if same else login}
 
 
 def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:

@@ -14,12 +14,10 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from ansible_collections.davit.ec2.plugins.module_utils.running_file import Split
-from ansible_collections.davit.ec2.plugins.modules.release_preflight import ask_registry
 
 TAG = "ghcr.io/you/web:v2"
 NEW, LIVE = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
 ASKED = {"registry": "ghcr.io", "username": "you", "password": "secret"}
-TOLD = {"unresolved": [TAG]}
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppLayout:
     content = fetch.pin_stage(replace(staged, known={TAG: LIVE}), made.stage, {}).content_hash
     release = Release.__new__(Release)
     object.__setattr__(release, "content_hash", content)
-    monkeypatch.setattr(preflight, "live_release", lambda _: release)
+    monkeypatch.setattr(fetch, "live_release", lambda _: release)
     return made
 
 
@@ -61,7 +59,7 @@ def test_a_new_digest_is_kept_for_the_pull_with_the_login(
     layout: AppLayout, logins: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distribution, "resolve", answers(NEW))
-    told = ask_registry(ASKED, layout, TOLD)
+    told = fetch.ask_registry(layout, [TAG], ASKED)
     assert told == {"unresolved": [], "up_to_date": False, "docker_config": "/run/login"}
     assert logins == ["/run/login"]
     staged, _names = preflight.load_stage(layout.stage)
@@ -72,7 +70,7 @@ def test_what_is_live_already_leaves_neither_stage_nor_login(
     layout: AppLayout, logins: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distribution, "resolve", answers(LIVE))
-    assert ask_registry(ASKED, layout, TOLD) == {"unresolved": [], "up_to_date": True, "docker_config": ""}
+    assert fetch.ask_registry(layout, [TAG], ASKED) == {"unresolved": [], "up_to_date": True, "docker_config": ""}
     assert (logins, layout.stage.exists()) == ([], False)
 
 
@@ -84,11 +82,11 @@ def test_a_registry_that_does_not_answer_leaves_neither_stage_nor_login(
 
     monkeypatch.setattr(distribution, "resolve", fail)
     with pytest.raises(DavitError, match="gone"):
-        ask_registry(ASKED, layout, TOLD)
+        fetch.ask_registry(layout, [TAG], ASKED)
     assert (logins, layout.stage.exists()) == ([], False)
 
 
 def test_public_images_need_no_login(layout: AppLayout, logins: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distribution, "resolve", answers(NEW))
-    assert ask_registry({**ASKED, "username": ""}, layout, TOLD)["docker_config"] == ""
+    assert fetch.ask_registry(layout, [TAG], {**ASKED, "username": ""})["docker_config"] == ""
     assert logins == []
