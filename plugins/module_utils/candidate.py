@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import gate_run, probe, store
-from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, GiveUp
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer, Gate, HttpCheck
@@ -30,9 +30,6 @@ def load_or_none(layout: AppLayout, release_id: str) -> Release | None:
         return None
 
 
-Interrupted = Callable[[], "str | None"]
-
-
 def start(
     layout: AppLayout,
     wanted: Release,
@@ -40,7 +37,7 @@ def start(
     timeout: float,
     *,
     forward: bool,
-    interrupted: Interrupted | None = None,
+    interrupted: GiveUp | None = None,
 ) -> None:
     """Bring up ``wanted`` beside whatever runs. Only a deploy goes ``forward``: a rollback runs no job, and
     leaves the services that own data as they are now, since data does not go back with a release.
@@ -69,7 +66,7 @@ def start(
         engine.compose(file, "start", *wanted.beside, timeout=timeout, hopeless=hopeless)
 
 
-def _until_one_dies(wanted: Release, engine: Engine, interrupted: Interrupted) -> Interrupted:
+def _until_one_dies(wanted: Release, engine: Engine, interrupted: GiveUp) -> GiveUp:
     """The reason to give up a start: somebody asks for it, or a container has failed since it began.
 
     Those of a kept release ended long ago, and are none of it until they have been seen to run.
@@ -164,7 +161,7 @@ def _run_job(layout: AppLayout, wanted: Release, job: str, engine: Engine, timeo
         ) from error
 
 
-def watch(wanted: Release, engine: Engine, interrupted: Interrupted = lambda: None) -> dict[str, Any]:
+def watch(wanted: Release, engine: Engine, interrupted: GiveUp = lambda: None) -> dict[str, Any]:
     """The verdict of the release's own gate over its running containers; workers run only later."""
     return watch_gate(gate_of(wanted), wanted.beside, wanted.project, engine, interrupted)
 
@@ -174,7 +171,7 @@ def watch_gate(
     services: Sequence[str],
     project: str | None,
     engine: Engine,
-    interrupted: Interrupted = lambda: None,
+    interrupted: GiveUp = lambda: None,
 ) -> dict[str, Any]:
     """The verdict of ``gate`` over the ``services`` of a Compose project."""
     looks = partial(engine.containers, project) if project else list

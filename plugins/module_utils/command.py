@@ -17,6 +17,9 @@ BASE_ENVIRONMENT = {
 """Nothing of the caller's environment reaches Compose, so a release never depends on it."""
 
 
+GiveUp = Callable[[], "str | None"]
+"""Tells why to give up now; None while there is no cause."""
+
 INHERITED: set[int] = set()
 """File descriptors that every program keeps open: the kernel's locks that this process holds."""
 
@@ -42,7 +45,7 @@ def run(
     stdin: str | None = None,
     timeout: float = 120.0,
     cwd: str | None = None,
-    hopeless: Callable[[], str | None] | None = None,
+    hopeless: GiveUp | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run ``argv``; its output as text. Raises CommandError on a bad end, ``timeout`` in seconds.
 
@@ -83,7 +86,7 @@ def run(
 
 
 def _await_end(
-    process: subprocess.Popen[str], stdin: str | None, deadline: float, hopeless: Callable[[], str | None] | None
+    process: subprocess.Popen[str], stdin: str | None, deadline: float, hopeless: GiveUp | None
 ) -> tuple[str, str]:
     if hopeless is None:
         return process.communicate(stdin or "", timeout=deadline - time.monotonic())

@@ -6,17 +6,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import engine_api
-from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, GiveUp, run
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Container
-
-Hopeless = Callable[[], "str | None"]
-"""Why what is under way shall end at once; None while it may go on."""
 
 _NO_COMPOSE = re.compile("is not a docker command|unknown (shorthand )?flag.*--project-directory")
 _UNSET = re.compile(r'The \\?"(?P<name>[^"\\]+)\\?" variable is not set')
@@ -28,10 +25,10 @@ class Engine:
     def __init__(self, docker_config: str | None = None) -> None:
         self._environment = {"DOCKER_CONFIG": docker_config or "/nonexistent", "HOME": "/nonexistent"}
 
-    def docker(self, *argv: str, timeout: float = 120.0, hopeless: Hopeless | None = None) -> str:
+    def docker(self, *argv: str, timeout: float = 120.0, hopeless: GiveUp | None = None) -> str:
         return run(["docker", *argv], environment=self._environment, timeout=timeout, hopeless=hopeless).stdout
 
-    def compose(self, file: Path | str, *argv: str, timeout: float = 300.0, hopeless: Hopeless | None = None) -> str:
+    def compose(self, file: Path | str, *argv: str, timeout: float = 300.0, hopeless: GiveUp | None = None) -> str:
         return self.docker("compose", "--file", str(file), *argv, timeout=timeout, hopeless=hopeless)
 
     def config(

@@ -80,7 +80,7 @@ def is_live(staged: Staged, stage_dir: Path, live: Release | None) -> bool:
     return live is not None and pin_stage(staged, stage_dir, {}).content_hash == live.content_hash
 
 
-def ask_registry(layout: AppLayout, references: Sequence[str], account: Mapping[str, str]) -> dict[str, Any]:
+def ask_registry(layout: AppLayout, references: Sequence[str], account: Mapping[str, Any]) -> dict[str, Any]:
     """Log in to the ``registry`` of ``account``, if it has a ``username``, and resolve ``references`` of the stage.
 
     Returns what preflight knows then; its ``docker_config`` is the login, for the pull. Raises DavitError, and
@@ -89,7 +89,7 @@ def ask_registry(layout: AppLayout, references: Sequence[str], account: Mapping[
     login = ""
     try:
         if account["username"]:
-            login = registry.login(account["registry"], account["username"], account["password"])
+            login = registry.login(**{key: account[key] for key in ("registry", "username", "password", "lifetime")})
         keep_digests(layout.stage, distribution.resolve(references, login or None))
         staged, _names = load_stage(layout.stage)
         same = is_live(staged, layout.stage, live_release(layout))

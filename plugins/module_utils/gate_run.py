@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import gates
+from ansible_collections.davit.ec2.plugins.module_utils.command import GiveUp
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer, Container, Gate, Look, Tally
 
 LookContainers = Callable[[], Sequence[Container]]
 Ask = Callable[[gates.HttpCheck], Answer]
 Clock = Callable[[], float]
-Interrupted = Callable[[], "str | None"]
 LookTraffic = Callable[[], "Look | None"]
 
 MEANWHILE = 0.5
@@ -32,7 +32,7 @@ def run_gate(
     containers: LookContainers,
     ask: Ask,
     *,
-    interrupted: Interrupted = lambda: None,
+    interrupted: GiveUp = lambda: None,
     clock: Clock = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def run_soak(
     seconds: float,
     *,
     traffic: LookTraffic = lambda: None,
-    interrupted: Interrupted = lambda: None,
+    interrupted: GiveUp = lambda: None,
     clock: Clock = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -14,12 +15,13 @@ from ansible_collections.davit.ec2.plugins.module_utils.command import CommandEr
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 LOGINS = Path("/run/davit/registry")
-LIFETIME = 3600
-"""Seconds after which a login goes by itself."""
+_REFUSAL = re.compile(r"unauthori[sz]ed|denied|forbidden|incorrect username|\b40[13]\b", re.IGNORECASE)
 
 
-def login(registry: str, username: str, password: str, lifetime: int = LIFETIME) -> str:
-    """Log in and return the directory that holds the login. Raises DavitError when refused, or without a password.
+def login(registry: str, username: str, password: str, lifetime: int) -> str:
+    """Log in and return the directory that holds the login.
+
+    Raises DavitError without a password, when the registry refuses it, and when it does not answer.
 
     A timer of the host removes the directory after ``lifetime`` seconds, so that a controller that
     died leaves no credential behind; whatever an earlier one left is removed now.
@@ -42,12 +44,21 @@ def login(registry: str, username: str, password: str, lifetime: int = LIFETIME)
         )
     except CommandError as error:
         logout(config)
-        raise DavitError(
-            f"The registry {registry} refused the user '{username}': {_reason(error)}. Nothing was"
-            " touched. Check registry_login_username and registry_login_password (for GHCR: a token"
-            " with the scope read:packages)."
-        ) from error
+        raise DavitError(no_login(registry, username, _reason(error))) from error
     return config
+
+
+def no_login(registry: str, username: str, reason: str) -> str:
+    """What to tell of a login that failed for ``reason``, in Docker's words."""
+    if _REFUSAL.search(reason):
+        return (
+            f"The registry {registry} refused the user '{username}': {reason}. Nothing was touched. Check"
+            " registry_login_username and registry_login_password (for GHCR: a token with the scope read:packages)."
+        )
+    return (
+        f"The registry {registry} did not answer a login: {reason}. Nothing was touched. Check that it is up, and that"
+        " the host reaches it (DNS, proxy, firewall), then deploy again."
+    )
 
 
 def logout(config: str) -> bool:

@@ -48,6 +48,14 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> None:
     _sync_directory(path.parent)
 
 
+def sweep_unfinished(directory: Path, seconds: float = 3600.0) -> None:
+    """Remove what writes into ``directory`` left behind whose process was killed more than ``seconds`` ago."""
+    for path in directory.glob(".*.????????"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and time.time() - path.stat().st_mtime > seconds:
+                path.unlink()
+
+
 def write_json(path: Path, document: Any, mode: int = 0o600) -> None:
     write(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), mode)
 

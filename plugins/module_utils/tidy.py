@@ -57,6 +57,7 @@ def clean_up(layout: AppLayout, keep: int, drain: float, engine: Engine | None =
         for project in (*what.stop, *what.remove):
             attempt(problems, partial(_stop, project, engine))
         with store.locked(layout.lock, LIMIT):
+            attempt(problems, partial(store.sweep_unfinished, layout.home))
             what = _plan(layout, keep, engine)
             for project in what.remove:
                 attempt(problems, partial(engine.remove_project, project))

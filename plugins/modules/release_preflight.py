@@ -133,6 +133,10 @@ options:
     description: Its password or token.
     type: str
     default: ''
+  lifetime:
+    description: Seconds after which the host removes a forgotten login by itself.
+    type: int
+    default: 3600
 extends_documentation_fragment:
   - davit.ec2.app
   - davit.ec2.app.lock
@@ -260,6 +264,7 @@ ARGUMENTS: dict[str, Any] = {
     "registry": {"type": "str", "default": "ghcr.io"},
     "username": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
+    "lifetime": {"type": "int", "default": 3600},
     "drill": {"type": "str", "choices": ["", *KINDS], "default": ""},
 }
 

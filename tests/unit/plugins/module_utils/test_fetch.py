@@ -17,7 +17,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.running_file import Spli
 
 TAG = "ghcr.io/you/web:v2"
 NEW, LIVE = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-ASKED = {"registry": "ghcr.io", "username": "you", "password": "secret"}
+ASKED = {"registry": "ghcr.io", "username": "you", "password": "secret", "lifetime": 60}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def logins(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The logins that exist now."""
     there: list[str] = []
 
-    def login(*_: str) -> str:
+    def login(**_: Any) -> str:
         there.append("/run/login")
         return there[-1]
 

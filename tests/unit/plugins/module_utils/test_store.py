@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,16 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="x"):
         store.write(target, b"new")
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_a_killed_write_left_is_swept_when_it_is_old(tmp_path: Path) -> None:
+    old, young, other = (tmp_path / name for name in (".deploy.json.ab12_x9z", ".deploy.json.cd34_y8w", ".hidden"))
+    for path in (old, young, other):
+        path.write_text("{")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    store.sweep_unfinished(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([young, other])
 
 
 def test_links_lead_to_releases(layout: AppLayout) -> None:
