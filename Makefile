@@ -15,8 +15,10 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export LC_ALL := C.UTF-8
 # No colour codes in logs; a terminal keeps them.
 export ANSIBLE_NOCOLOR := $(if $(CI),1,)
-# End-to-end tests that take longest: three hosts, and waiting for leases to end.
-NIGHTLY := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py
+# Two processes, each with a fleet of its own: half of an end-to-end test is waiting.
+E2E := pytest -n 2 --dist loadgroup -v
+# What make soak-test repeats: faults, and fleets of three hosts.
+FAULTS := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py
 # Further words for a runner, as in `make unit ARGS='-k planner'`.
 ARGS ?=
 
@@ -62,8 +64,8 @@ molecule: lab-up ## Test each role on a systemd host with Molecule; SCENARIO=nam
 	@tests/molecule.sh $(SCENARIO)
 
 .PHONY: e2e
-e2e: lab-up ## Run the end-to-end tests in the lab, but for those of `make soak-test`.
-	@pytest tests/e2e $(NIGHTLY:%=--ignore %) $(ARGS)
+e2e: lab-up ## Run the end-to-end tests in the lab, two fleets at a time.
+	@$(E2E) tests/e2e $(ARGS)
 
 .PHONY: bench
 bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchmarks.*; BENCH_DEPLOYS=2 and so on make it short.
@@ -72,7 +74,7 @@ bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchma
 
 .PHONY: soak-test
 soak-test: lab-up ## Run the tests of faults and fleets three times in a row; for the night.
-	@for round in 1 2 3; do echo "round $$round of 3"; pytest $(NIGHTLY) -x $(ARGS) || exit 1; done
+	@for round in 1 2 3; do echo "round $$round of 3"; $(E2E) -x $(FAULTS) $(ARGS) || exit 1; done
 
 ##@ Make
 .PHONY: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,8 @@ from tests.e2e.support.target import Target
 IMAGES = ROOT / "tests/e2e/images"
 GOOD = {"tiny": ["v1", "v2", "v3", "large", "r1", "r2", "r3", "r4", "r5"], "tiny-db": ["v1"]}
 TARGETS = {"tiny-db:v1": "db", "tiny:large": "large"}
+FLEETS = ("host", "target")
+"""Fixtures that several files share; each of the other files has a fleet of its own."""
 BAD = ["exits", "never-ready", "answers-500", "search-500", "impostor"]
 
 
@@ -32,8 +35,21 @@ def one_host(network: str) -> dict[str, Any]:
     }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one fleet stay in one process and in their order, while those of another run beside them."""
+    for item in items:
+        fleet = next((name for name in FLEETS if name in getattr(item, "fixturenames", ())), item.path.stem)
+        item.add_marker(pytest.mark.xdist_group(fleet))
+
+
 def fill_registry() -> None:
     """Good and bad images, in the registry that the hosts know as ghcr.io."""
+    with (ROOT / ".lab/test-images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _fill_registry()
+
+
+def _fill_registry() -> None:
     for name, tags in GOOD.items():
         for tag in tags:
             target = TARGETS.get(f"{name}:{tag}", "tiny")
@@ -78,6 +94,17 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     if not keep:
         result = fleet.destroy()
         assert (result.rc, fleet.rest()) == (0, {}), str(result)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands what it noted to the process that prints it."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["ledger"] = list(LEDGER)
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker noted; one that crashed noted nothing."""
+    LEDGER.extend(getattr(node, "workeroutput", {}).get("ledger", []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import statistics
 import time
 import uuid
 from collections.abc import Iterator
@@ -219,25 +217,3 @@ def test_a_rollback_of_the_fleet_is_red_where_it_cannot_be_done(members: list[Me
     assert {name for name in names if result.stats[name].failed} == {names[1]}, str(result)
     assert [load.failures for load in seen] == [[], [], []]
     assert state(members) == [before[0], ahead[1], before[2]]
-
-
-def test_three_hosts_at_once_take_hardly_longer_than_one(members: list[Member], names: list[str]) -> None:
-    labels = itertools.count()
-
-    def took(*limit: str) -> float:
-        variables = members[0].variables(
-            environment={"LABEL": f"{SALT}-{next(labels)}", "BOOT_SECONDS": "10"},
-            compose_release_batches=["100%"],
-            compose_release_soak_seconds=0,
-        )
-        for member in members:
-            member.await_rest()
-        begin = time.monotonic()
-        result = members[0].host.fleet.run("deploy", *limit, **variables)
-        assert result.rc == 0, str(result)
-        return time.monotonic() - begin
-
-    pairs = [(took("--limit", f"localhost,{names[0]}"), took()) for _ in range(3)]
-    one, three = (statistics.median(times) for times in zip(*pairs, strict=True))
-    LEDGER.append(f"one host {one:.1f} s, three hosts {three:.1f} s, ratio {three / one:.2f}; {pairs}")
-    assert three / one <= 1.8
