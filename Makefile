@@ -16,7 +16,7 @@ export LC_ALL := C.UTF-8
 # No colour codes in logs; a terminal keeps them.
 export ANSIBLE_NOCOLOR := $(if $(CI),1,)
 # Two processes, each with a fleet of its own: half of an end-to-end test is waiting.
-E2E := pytest -n 2 --dist loadgroup -v
+E2E := pytest -n 2 --dist loadscope -v
 # What make soak-test repeats: faults, and fleets of three hosts.
 FAULTS := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py
 # Further words for a runner, as in `make unit ARGS='-k planner'`.

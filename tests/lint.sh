@@ -2,15 +2,18 @@
 # Every check of style and types; all of them run, and any finding is red.
 set -u
 cd "$(dirname "$0")/.." || exit
-# Colours belong to terminals; some of these tools take CI for one.
-[ -t 1 ] || export NO_COLOR=1
-failed=''
+# Some of these tools take CI for a terminal.
+export NO_COLOR=1
+results=$(mktemp -d) || exit
+trap 'rm -rf "$results"' EXIT
+names=''
 
+# They share nothing, so all run at once; each says what it found when all are done.
 check() {
     name=$1
     shift
-    printf -- '-- %s\n' "$name"
-    "$@" || failed="$failed $name"
+    names="$names $name"
+    { "$@" >"$results/$name" 2>&1 || : >"$results/$name.failed"; } &
 }
 
 shell_files() { git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run | xargs -0 ls -1 2>/dev/null; }
@@ -19,7 +22,8 @@ check ruff ruff check --quiet .
 check ruff-format ruff format --quiet --check --diff .
 # The lab and the service have dependencies of their own, and their types are known in their own venvs.
 lab_mypy() {
-    requirements/venv.sh .cache/venvs/lab requirements/lab-dev.txt && .cache/venvs/lab/bin/python -m mypy lab tests/lab
+    requirements/venv.sh .cache/venvs/lab requirements/lab-dev.txt &&
+        .cache/venvs/lab/bin/python -m mypy --cache-dir .cache/mypy-lab lab tests/lab
 }
 service_mypy() {
     requirements/venv.sh .cache/venvs/service service/requirements-dev.txt &&
@@ -36,6 +40,13 @@ check shellcheck shellcheck $(shell_files)
 # Without an inventory of AWS: lint has to work where no lab and no cloud is.
 check ansible-lint env ANSIBLE_INVENTORY=tests/repo/inventory.yml ansible-lint --offline --strict
 
+wait
+failed=''
+for name in $names; do
+    printf -- '-- %s\n' "$name"
+    cat "$results/$name"
+    [ ! -e "$results/$name.failed" ] || failed="$failed $name"
+done
 if [ -n "$failed" ]; then
     printf 'lint: failed:%s\n' "$failed" >&2
     exit 1

@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/.." || exit
 status=0
 
-pytest tests/unit tests/repo "$@" || status=1
+pytest -n 2 tests/unit tests/repo "$@" || status=1
 
 if [ -d tests/lab ]; then
     requirements/venv.sh .cache/venvs/lab requirements/lab-dev.txt || exit

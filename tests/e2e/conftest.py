@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from lab.images import build_and_push
 from tests.e2e.support.fleet import Fleet
@@ -19,8 +21,8 @@ from tests.e2e.support.target import Target
 IMAGES = ROOT / "tests/e2e/images"
 GOOD = {"tiny": ["v1", "v2", "v3", "large", "r1", "r2", "r3", "r4", "r5"], "tiny-db": ["v1"]}
 TARGETS = {"tiny-db:v1": "db", "tiny:large": "large"}
-FLEETS = ("host", "target")
-"""Fixtures that several files share; each of the other files has a fleet of its own."""
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+"""Number of this process, from 0; two of them may break things at the same time, each on a host of its own."""
 BAD = ["exits", "never-ready", "answers-500", "search-500", "impostor"]
 
 
@@ -35,11 +37,18 @@ def one_host(network: str) -> dict[str, Any]:
     }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one fleet stay in one process and in their order, while those of another run beside them."""
-    for item in items:
-        fleet = next((name for name in FLEETS if name in getattr(item, "fixturenames", ())), item.path.stem)
-        item.add_marker(pytest.mark.xdist_group(fleet))
+class ByFleet(LoadScopeScheduling):
+    """Tests of one module stay in one process and in their order, and so do all modules that share `host`."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = Path(nodeid.partition("::")[0]).stem
+        return module if module.startswith(("test_faults_", "test_fleet", "test_provision")) else "host"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFleet:
+    """With `-n 2`: no fleet is used by two processes."""
+    return ByFleet(config, log)
 
 
 def fill_registry() -> None:
@@ -79,7 +88,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     """A host for the fault tests, with one good release; DAVIT_KEEP_TARGET=1 leaves it for the next run."""
     fill_registry()
-    fleet = Fleet.declare("faults", tmp_path_factory.mktemp("inventory"), one_host("10.75"))
+    inventory = tmp_path_factory.mktemp("inventory")
+    fleet = Fleet.declare(f"faults-{WORKER}", inventory, one_host(f"10.{80 + int(WORKER)}"))
     keep = bool(os.environ.get("DAVIT_KEEP_TARGET"))
     if fleet.rest() and not keep:
         fleet.destroy()
@@ -102,6 +112,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["ledger"] = list(LEDGER)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what a worker noted; one that crashed noted nothing."""
     LEDGER.extend(getattr(node, "workeroutput", {}).get("ledger", []))
