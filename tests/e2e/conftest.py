@@ -37,7 +37,7 @@ def one_host(network: str) -> dict[str, Any]:
     }
 
 
-class ByFleet(LoadScopeScheduling):
+class ByFleet(LoadScopeScheduling):  # type: ignore[misc]
     """Tests of one module stay in one process and in their order, and so do all modules that share `host`."""
 
     def _split_scope(self, nodeid: str) -> str:
