@@ -16,6 +16,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     drill,
     drill_unit,
     edge,
+    exported,
     gates,
     journal,
     plan,
@@ -76,6 +77,7 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     seen = probing.stop(layout)
     note(session, wanted.id, plan.SUCCEEDED, probe=seen, **more)
     session.close()
+    exported.refresh(layout, engine)
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
     targets = plan.rollback_targets(store.read_state(layout))
     return Ended(plan.SUCCEEDED, wanted.id, wanted.id, "", {}, seen, targets, tuple(warnings))
@@ -173,6 +175,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         if "recovered_by" in more:
             note(session, what.candidate, plan.INTERRUPTED, cause=cause, blamed=False, **more)
         session.close()
+        exported.refresh(layout, engine)
         return _ended(layout, plan.FAILED, what, cause, {}, {}, warnings)
     former = candidate.load_or_none(layout, what.live) if what.live else None
     project, logs = plan.project_name(layout.app, what.candidate), dict[str, list[str]]()
@@ -196,6 +199,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         result = plan.INTERRUPTED
     note(session, what.candidate, result, cause=cause, blamed=blamed, probe=seen, phase=phase, **more)
     session.close()
+    exported.refresh(layout, engine)
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
     return _ended(layout, result, what, cause, logs, seen, warnings)
 

@@ -138,14 +138,11 @@ class Engine:
 
     def projects(self, app: str) -> dict[str, bool]:
         """The Compose projects of an app's releases, and whether anything of each runs."""
-        lines = self.docker(
-            *("ps", "--all", "--filter", f"label=davit.app={app}"),
-            *("--format", '{{.Label "com.docker.compose.project"}} {{.State}}'),
-        ).splitlines()
+        listed = self._ask("GET", "/containers/json", query={"all": "1", "filters": {"label": [f"davit.app={app}"]}})
         found: dict[str, bool] = {}
-        for line in lines:
-            project, _space, state = line.partition(" ")
-            found[project] = found.get(project, False) or state in ("running", "restarting", "paused")
+        for container in listed:
+            project = container["Labels"]["com.docker.compose.project"]
+            found[project] = found.get(project, False) or container["State"] in ("running", "restarting", "paused")
         return found
 
     def connect(self, network: str, ids: Iterable[str]) -> None:

@@ -287,6 +287,7 @@ def _describe(
         tls=declared["tls"],
         resolver=declared["resolver"],
         model_probe=declared["model_probe"],
+        metrics=declared["metrics"],
         environment_names=environment_names,
         drill=drill.plan_drill(fault, endpoints, gate, free[wanted:]).to_json() if fault else {},
         workers=tuple(declared["workers"]),

@@ -87,6 +87,15 @@ class AppLayout:
         return Path("/run/davit/probe") / f"{self.app}.json"
 
     @property
+    def metrics(self) -> Path:
+        """What monitoring reads of this app; the file of the next property as well."""
+        return Path(self.root) / "public" / "metrics" / f"davit_{self.app}.prom"
+
+    @property
+    def targets(self) -> Path:
+        return Path(self.root) / "public" / "targets" / f"{self.app}.json"
+
+    @property
     def agent(self) -> Path:
         """The program that the host's own timer and units run."""
         return Path(self.root) / "lib" / "davit.pyz"

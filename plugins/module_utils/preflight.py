@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -49,6 +49,7 @@ class Request:
     stateful: frozenset[str] = frozenset()
     gate: Mapping[str, Any] = field(default_factory=dict)
     model_probe: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
     tls: bool = False
     resolver: str = ""
     minimum_disk_mb: int = 1024
@@ -196,6 +197,7 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
         "tls": request.tls,
         "resolver": request.resolver,
         "model_probe": dict(request.model_probe),
+        "metrics": _metrics(request.metrics, {route.service for route in parsed}),
         "workers": list(workers.workers_of(parts.release, {r.service for r in parsed}, request.parallel)),
     }
     if request.drill:
@@ -208,6 +210,18 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
         "stop_first": request.stop_first,
     }
     return Staged(version, parts, parsed, declared, _known_digests(request, parts, live), room)
+
+
+def _metrics(declared: Mapping[str, str], routed: Collection[str]) -> dict[str, str]:
+    if not declared:
+        return {}
+    path, service = str(declared.get("path", "/metrics")), str(declared.get("service", ""))
+    if not path.startswith("/") or (service and service not in routed):
+        raise DavitError(
+            f"compose_release_metrics is {dict(declared)}: 'path' has to begin with a slash, and 'service' has to be a"
+            f" routed one ({', '.join(sorted(routed))})."
+        )
+    return {"path": path, "service": service}
 
 
 def _known_digests(request: Request, parts: Split, live: Release | None) -> dict[str, str]:

@@ -52,6 +52,8 @@ class Release:
     tls: bool = False
     resolver: str = ""
     model_probe: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    """Where the service tells its metrics: ``path``, and ``service`` unless it is the first routed one."""
     environment_names: tuple[str, ...] = ()
     workers: tuple[str, ...] = ()
     drill: Mapping[str, Any] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     drill_unit,
     edge,
     ending,
+    exported,
     gates,
     host,
     journal,
@@ -85,6 +86,7 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
     layout, patience = session.layout, ending.patience_of(session)
     with taken_back(session, engine):
         session.advance(journal.START)
+        exported.refresh(layout, engine)
         old = _former(session)
         probing.start(layout, old or wanted, float(session.setting("probe_rate", 0)))
         if old is not None and session.setting("stop_first", False):
@@ -100,6 +102,7 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
 
 def _judge(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
     session.advance(journal.GATE)
+    exported.refresh(session.layout, engine)
     verdict = candidate.watch(wanted, engine, session.abort_cause)
     _keep_evidence(session.layout, wanted, gate=verdict)
     _require_pass(session, verdict)
@@ -145,6 +148,7 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
         warm = seconds > 0 and not session.setting("stop_first", False)
         switching.switch(layout, wanted, old, engine, patience, warm=warm)
         session.advance(journal.SOAK)
+        exported.refresh(layout, engine)
         if seconds <= 0 and not wanted.workers:
             drill.refuse_pass(wanted.drill, soaked=True)
             return {"verdict": gates.PASS, "cause": "", "seconds": 0, "checks": []}

@@ -7,7 +7,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, gates, journal, plan, probe, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    candidate,
+    exported,
+    gates,
+    journal,
+    plan,
+    probe,
+    store,
+    switching,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
@@ -59,13 +68,10 @@ def _last(layout: AppLayout) -> dict[str, Any]:
 def _live(layout: AppLayout, live: Release, engine: Engine) -> dict[str, Any]:
     containers = engine.containers(live.project)
     looks = gates.judge_containers(live.services, containers, {})
-    since = [
-        line for line in store.read_history(layout) if line["release"] == live.id and line["result"] == plan.SUCCEEDED
-    ]
     return {
         "version": live.version,
         "commit": live.commit,
-        "since": since[-1]["at"] if since else live.created_at,
+        "since": exported.since(store.read_history(layout), live),
         "images": {name: image.pinned for name, image in live.images.items()},
         "running": all(look.holds for look in looks),
         "containers": {look.name.partition(" ")[2]: look.observed for look in looks},

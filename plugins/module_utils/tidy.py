@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, exported, journal, plan, store
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -63,6 +63,7 @@ def clean_up(layout: AppLayout, keep: int, drain: float, engine: Engine | None =
                 attempt(problems, partial(engine.remove_project, project))
             for name in what.forget:
                 attempt(problems, partial(forget, layout, name, engine))
+        exported.refresh(layout, engine)
     return problems
 
 

@@ -95,6 +95,11 @@ options:
     description: Where the service tells which model it uses, as C(path) and C(key).
     type: dict
     default: {}
+  metrics:
+    description: Where the service tells its metrics for Prometheus, as C(path) and, unless it is the first routed one,
+      C(service).
+    type: dict
+    default: {}
   tls:
     description: Whether the edge serves this app by HTTPS.
     type: bool
@@ -257,6 +262,7 @@ ARGUMENTS: dict[str, Any] = {
     "memory_mb": {"type": "int", "default": 0},
     "gate": {"type": "dict", "default": {}},
     "model_probe": {"type": "dict", "default": {}},
+    "metrics": {"type": "dict", "default": {}},
     "tls": {"type": "bool", "default": False},
     "resolver": {"type": "str", "default": ""},
     "minimum_disk_mb": {"type": "int", "default": 1024},
@@ -285,6 +291,7 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
         stateful=frozenset(parameters["stateful"]),
         gate=parameters["gate"],
         model_probe=parameters["model_probe"],
+        metrics=parameters["metrics"],
         tls=parameters["tls"],
         resolver=parameters["resolver"],
         minimum_disk_mb=parameters["minimum_disk_mb"],

@@ -22,6 +22,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     agent,
     candidate,
     edge,
+    exported,
     journal,
     plan,
     probing,
@@ -341,4 +342,6 @@ def install(host: Host, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(probing, "start", lambda *_: None)
     patch.setattr(probing, "stop", lambda *_: {})
     patch.setattr(tidy, "start", lambda *_: None)
+    # What monitoring reads is made of all this and changes nothing of it.
+    patch.setattr(exported, "refresh", lambda *_: None)
     patch.setattr(tidy, "rest", lambda *_: None)
