@@ -16,7 +16,6 @@ from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, plan, store
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Journal
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
@@ -66,8 +65,9 @@ def look(layout: AppLayout, engine: Engine) -> Seen:
 
 
 def refresh(layout: AppLayout, engine: Engine) -> None:
-    """Write both files. What does not work is left for the next time: no deploy fails for want of its metrics."""
-    with contextlib.suppress(DavitError, OSError):
+    """Write both files. What does not work is left for the next time: no deploy fails for want of its metrics,
+    whatever is wrong with them."""
+    with contextlib.suppress(Exception):
         seen = look(layout, engine)
         for directory in (layout.metrics.parent, layout.targets.parent):
             # Read by containers under other users, into which just these directories are mounted.
