@@ -132,8 +132,13 @@ def test_a_clock_that_is_two_hours_off_neither_ends_a_lease_nor_stretches_it(tar
         target.inside(f"faketime '+2 hours' {recover}")
         assert target.journal(), "a clock that runs ahead must not end a lease"
         until(target.lease_ended, LEASE + 20)
-        target.inside(f"faketime '-2 hours' {recover}")
-        assert not target.journal(), "a clock that is behind must not stretch a lease"
+
+        def gone() -> bool:
+            # More than once: the orphaned step may hold the host's lock for a moment longer.
+            target.inside(f"faketime '-2 hours' {recover}")
+            return not target.journal()
+
+        until(gone, 60)
         (line,) = told(target, before)
         assert line["result"] == "interrupted", line
         assert_sound("clock two hours off", target, load, before.live)

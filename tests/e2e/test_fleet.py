@@ -11,6 +11,7 @@ import pytest
 
 from lab.images import build_and_push
 from tests.e2e.conftest import IMAGES, fill_registry, one_host
+from tests.e2e.support.app import GATE
 from tests.e2e.support.faults import ssh_cut
 from tests.e2e.support.fleet import Fleet
 from tests.e2e.support.outcome import LEDGER
@@ -23,10 +24,11 @@ SALT = uuid.uuid4().hex[:6]
 """Bad content is remembered by a host, also beyond a run of the tests."""
 SETTINGS = {
     "compose_release_soak_seconds": 1,
-    # A host of a fleet waits for the pull of the others, or for their batch, so these make its lease: 5 + 20 + 15 + 1.
+    # A host of a fleet waits for the pull of the others, or for their batch, so these make its lease: 5 + 30 + 25 + 1.
     "compose_release_lease_seconds": 5,
     "compose_release_pull_timeout": 30,
-    "compose_release_start_timeout": 20,
+    "compose_release_start_timeout": 30,
+    "compose_release_gate": {**GATE, "timeout": 25},
 }
 
 
@@ -140,7 +142,7 @@ def test_a_host_that_is_cut_off_takes_all_others_back(members: list[Member], nam
                 result = controller.wait(120)
                 begin = time.monotonic()
                 # By the host alone: nobody else can reach it.
-                until(lambda: not cut.host.inside(f"cat {cut.home}/deploy.json || true"), 90)
+                until(lambda: not cut.host.inside(f"cat {cut.home}/deploy.json || true"), 120)
                 alone = time.monotonic() - begin
         for member in members:
             member.await_rest()
