@@ -86,6 +86,11 @@ build: setup ## Build the collection's archive into .cache/dist.
 	@mkdir -p .cache/dist
 	@ansible-galaxy collection build --force --output-path .cache/dist
 
+.PHONY: dashboards
+dashboards: setup ## Make the dashboards and the status page's questions out of their table.
+	@requirements/venv.sh .cache/venvs/dashboards requirements/dashboards.txt
+	@.cache/venvs/dashboards/bin/python roles/monitoring/dashboards $(ARGS)
+
 .PHONY: requirements
 requirements: setup ## Compile requirements/*.in anew into pinned and hashed *.txt.
 	@requirements/compile.sh

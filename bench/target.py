@@ -26,12 +26,14 @@ OVERRIDES = {
     "ec2_instance_subnets": [{"cidr": "10.76.1.0/24", "zone": "a"}],
     # Without an edge, the service's own port is published to the world.
     "security_group_public_ports": [80, 443, 8000],
+    "monitoring_enabled": False,
 }
 RELEASE = {
     "compose_release_app": APP,
     "compose_release_file": str(STACK),
     "compose_release_gate": {"http": [{"path": "/readyz", "readiness": True}]},
     "compose_release_model_probe": {},
+    "compose_release_metrics": {},
 }
 
 

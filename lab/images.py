@@ -47,6 +47,7 @@ IMAGES = (
     _own("davit-lab/host:trixie", "host"),
     _own("davit-lab/registry:latest", "registry"),
     _own("traefik:v3.7.15", "traefik"),
+    _own("davit-lab/monitoring:trixie", "monitoring"),
     Image(
         "davit-lab/aws:latest",
         ROOT / "lab/images/aws/Dockerfile",
@@ -57,9 +58,10 @@ IMAGES = (
 
 
 EDGE = "traefik:v3.7.15"
+MONITORING = "davit-lab/monitoring:trixie"
 SERVICE = "ghcr.io/davit-ec2/restaurant-search"
 VERSIONS = ("v1", "v2")
-"""What the registries hold from the start: the edge's image, and two versions of the reference service."""
+"""What the registries hold from the start: images of edge and monitoring, two versions of the reference service."""
 
 
 def _run(argv: list[str], **more: str) -> str:
@@ -211,7 +213,7 @@ def build_and_push(image: str, context: Path, arguments: Iterable[str] = (), tar
 
 def stock() -> list[str]:
     """Fill the registries; what had to be done."""
-    changed = [f"{EDGE} in the registry"] if push(EDGE) else []
+    changed = [f"{image} in the registry" for image in (EDGE, MONITORING) if push(image)]
     for version in VERSIONS:
         changed += build_and_push(f"{SERVICE}:{version}", ROOT / "service", [f"VERSION={version}"])
     return changed

@@ -15,4 +15,6 @@ if [ -d service/tests ]; then
     requirements/venv.sh .cache/venvs/service service/requirements-dev.txt || exit
     .cache/venvs/service/bin/python -m pytest service/tests "$@" || status=1
 fi
+requirements/venv.sh .cache/venvs/dashboards requirements/dashboards.txt || exit
+.cache/venvs/dashboards/bin/python roles/monitoring/dashboards --check || status=1
 exit "$status"

@@ -5,11 +5,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import gate_run, probe, store
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    gate_run,
+    gates,
+    golden_set,
+    metric_checks,
+    probe,
+    quality,
+    store,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, GiveUp
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -164,6 +173,53 @@ def _run_job(layout: AppLayout, wanted: Release, job: str, engine: Engine, timeo
 def watch(wanted: Release, engine: Engine, interrupted: GiveUp = lambda: None) -> dict[str, Any]:
     """The verdict of the release's own gate over its running containers; workers run only later."""
     return watch_gate(gate_of(wanted), wanted.beside, wanted.project, engine, interrupted)
+
+
+def judge(
+    wanted: Release,
+    engine: Engine,
+    interrupted: GiveUp = lambda: None,
+    *,
+    live: Release | None = None,
+    alone: str = "there is no live release",
+) -> dict[str, Any]:
+    """The verdict of the whole gate: that ``wanted`` runs and answers, and then what its data and model are worth.
+
+    ``live`` is the release to compare with; without it ``alone`` says why there is none.
+    """
+    verdict = watch(wanted, engine, interrupted)
+    asked = quality_of(wanted).at(metric_checks.GATE)
+    if verdict["verdict"] != gates.PASS or asked.empty:
+        return verdict
+    gate, begin = gate_of(wanted), time.monotonic()
+    way = quality.Way(partial(ask, gate), interrupted, partial(_live_log, live, engine))
+    # The candidate's questions, sent to where the live release answers.
+    beside = None if live is None else (quality.parse(wanted.gate, live.endpoints, wanted.metrics), "")
+    try:
+        findings = quality.judge(asked, way, beside or (quality.Quality(), alone), gate.timeout)
+        result, cause = golden_set.verdict(findings)
+    except DavitError as error:
+        findings, result, cause = [], gates.FAIL, str(error)
+    died = next((c for c in engine.containers(wanted.project) if c.service in wanted.beside and c.ended), None)
+    if result != gates.PASS and died is not None:
+        cause = f"container {died.service}: {died.ended}"
+    return {
+        "verdict": result,
+        "cause": cause,
+        "seconds": round(verdict["seconds"] + time.monotonic() - begin, 2),
+        "checks": verdict["checks"] + [finding.to_json() for finding in findings],
+    }
+
+
+def _live_log(live: Release | None, engine: Engine, lines: int) -> list[str]:
+    if live is None:
+        return []
+    service = live.endpoints[0].route.service
+    return [line for c in engine.containers(live.project) if c.service == service for line in engine.logs(c.id, lines)]
+
+
+def quality_of(wanted: Release) -> quality.Quality:
+    return quality.parse(wanted.gate, wanted.endpoints, wanted.metrics)
 
 
 def watch_gate(

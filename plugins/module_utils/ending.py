@@ -259,6 +259,9 @@ def note(session: Session, name: str, result: str, **more: Any) -> None:
     if known is not None and known.drill:
         # Its failure is what was wanted, and says nothing against this content.
         more = {**more, "drill": known.drill["kind"], "blamed": False}
+    if result != plan.SUCCEEDED and name:
+        # The release itself is let go of by the clean-up.
+        more = {**more, "evidence": _refuted(layout, name)}
     line = {
         "sequence": plan.sequence_of(name) if name else 0,
         "action": now.action,
@@ -271,6 +274,12 @@ def note(session: Session, name: str, result: str, **more: Any) -> None:
         "by": now.owner,
         "deploy": now.started_at,
         "at": journal.utc(),
-        **{key: value for key, value in more.items() if value not in ({}, "")},
+        **{key: value for key, value in more.items() if value not in ({}, [], "")},
     }
     store.append_history(layout, line)
+
+
+def _refuted(layout: AppLayout, name: str) -> list[dict[str, Any]]:
+    """The checks that a release did not pass, with what was seen."""
+    verdicts = store.read_json(layout.release(name) / store.VERDICT).values()
+    return [check for verdict in verdicts for check in verdict.get("checks", []) if check["verdict"] != gates.PASS]

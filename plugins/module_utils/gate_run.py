@@ -18,7 +18,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer, Con
 LookContainers = Callable[[], Sequence[Container]]
 Ask = Callable[[gates.HttpCheck], Answer]
 Clock = Callable[[], float]
-LookTraffic = Callable[[], "Look | None"]
+LookOthers = Callable[[], Sequence[Look]]
 
 MEANWHILE = 0.5
 """Seconds between two looks at the containers while answers are awaited."""
@@ -64,7 +64,7 @@ def run_soak(
     ask: Ask,
     seconds: float,
     *,
-    traffic: LookTraffic = lambda: None,
+    others: LookOthers = lambda: (),
     interrupted: GiveUp = lambda: None,
     clock: Clock = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
@@ -72,12 +72,13 @@ def run_soak(
     """The verdict over a release that serves, watched for ``seconds``; shaped as that of a gate.
 
     It fails at the first breach, whatever comes after. What could not be looked at once, or does not
-    hold at the end, makes it inconclusive: silence is no evidence.
+    hold at the end, makes it inconclusive: silence is no evidence. ``others`` are looks at more than
+    containers and answers: the traffic through the edge, and metrics.
     """
     start = clock()
     round_of_looks = _Round(gate, services, containers, ask)
     while True:
-        tallies = round_of_looks.look(traffic())
+        tallies = round_of_looks.look(others())
         elapsed = clock() - start
         stopped = interrupted()
         if stopped:
@@ -100,12 +101,12 @@ class _Round:
         for check in gate.http:
             self._tallies[check.name] = Tally(check.name, readiness=check.readiness)
 
-    def look(self, traffic: Look | None = None) -> list[Tally]:
+    def look(self, others: Sequence[Look] = ()) -> list[Tally]:
         self._look_at_containers()
         if not self._hopeless:
             self._ask_all()
-        if traffic is not None:
-            self._tallies.setdefault(traffic.name, Tally(traffic.name)).add(traffic)
+        for other in others:
+            self._tallies.setdefault(other.name, Tally(other.name)).add(other)
         return list(self._tallies.values())
 
     @property

@@ -17,6 +17,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     capacity,
     edge,
     ports,
+    quality,
     refusals,
     routes,
     running_file,
@@ -203,7 +204,9 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
     if request.drill:
         # Part of the content, so that a drill and the real release are never taken for each other.
         declared["drill"] = request.drill
-    parse_gate(gate, running_file.assign_ports(parsed, range(1, len(parsed) + 1)))
+    trial = running_file.assign_ports(parsed, range(1, len(parsed) + 1))
+    parse_gate(gate, trial)
+    quality.parse(gate, trial, declared["metrics"])
     room = {
         "minimum_disk_mb": request.minimum_disk_mb,
         "memory_mb": request.memory_mb,

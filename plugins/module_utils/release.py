@@ -15,7 +15,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.gates import Gate
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
-_PATIENCE = ("successes", "failures", "interval", "timeout", "request_timeout", "stable_seconds")
+PATIENCE = ("successes", "failures", "interval", "timeout", "request_timeout", "stable_seconds")
 
 
 @dataclass(frozen=True)
@@ -141,5 +141,5 @@ def parse_gate(declared: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Ga
     names = [check.name for check in checks]
     if len(set(names)) < len(names):
         raise DavitError("Two gates have the same name; give each its own 'name'.")
-    patience = {key: declared[key] for key in _PATIENCE if declared.get(key) is not None}
+    patience = {key: declared[key] for key in PATIENCE if declared.get(key) is not None}
     return Gate(http=tuple(checks), **patience)

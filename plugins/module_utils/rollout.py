@@ -23,7 +23,9 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     gates,
     host,
     journal,
+    metric_checks,
     probing,
+    quality,
     store,
     switching,
 )
@@ -31,6 +33,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.ending import Ended
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gate_run import run_soak
+from ansible_collections.davit.ec2.plugins.module_utils.gates import Look
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Session, StaleTokenError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
@@ -95,18 +98,23 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
             candidate.stop(old, engine, patience.stop_timeout)
         drill_unit.begin(layout, wanted)
         candidate.start(layout, wanted, engine, patience.start_timeout, forward=True, interrupted=session.abort_cause)
-        verdict = _judge(session, wanted, engine)
+        _enter_gate(session, engine)
+        stopped = bool(session.setting("stop_first", False))
+        alone = "the live release was stopped first" if stopped else "there is no live release"
+        verdict = candidate.judge(wanted, engine, session.abort_cause, live=None if stopped else old, alone=alone)
+        _leave_gate(session, wanted, verdict)
         drill.refuse_pass(wanted.drill, soaked=False)
         return verdict
 
 
-def _judge(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
+def _enter_gate(session: Session, engine: Engine) -> None:
     session.advance(journal.GATE)
     exported.refresh(session.layout, engine)
-    verdict = candidate.watch(wanted, engine, session.abort_cause)
+
+
+def _leave_gate(session: Session, wanted: Release, verdict: Mapping[str, Any]) -> None:
     _keep_evidence(session.layout, wanted, gate=verdict)
     _require_pass(session, verdict)
-    return verdict
 
 
 def _require_pass(session: Session, verdict: Mapping[str, Any]) -> None:
@@ -164,13 +172,20 @@ WORKERS_WATCHED = 2.0
 def _watch(session: Session, wanted: Release, engine: Engine, seconds: float, what: str) -> dict[str, Any]:
     gate = candidate.gate_of(wanted)
     services = wanted.services if what == "soak" else wanted.beside
+    way = quality.Way(partial(candidate.ask, gate))
+    metrics = quality.looks(candidate.quality_of(wanted).at(metric_checks.SOAK), way)
+
+    def others() -> list[Look]:
+        seen = probing.look(session.layout, gate.failures)
+        return ([] if seen is None else [seen]) + metrics()
+
     verdict = run_soak(
         gate,
         services,
         partial(engine.containers, wanted.project),
         partial(candidate.ask, gate),
         seconds,
-        traffic=partial(probing.look, session.layout, gate.failures),
+        others=others,
         interrupted=session.abort_cause,
     )
     _keep_evidence(session.layout, wanted, **{what: verdict})
@@ -202,7 +217,10 @@ def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any]
         old = _former(session)
         probing.start(layout, old or target, float(session.setting("probe_rate", 0)))
         candidate.start(layout, target, engine, patience.start_timeout, forward=False, interrupted=session.abort_cause)
-        verdict = _judge(session, target, engine)
+        _enter_gate(session, engine)
+        # Its data and model were judged when it was deployed; on the way back it counts that it works, and soon.
+        verdict = candidate.watch(target, engine, session.abort_cause)
+        _leave_gate(session, target, verdict)
         session.advance(journal.SWITCH, route=edge.read_route(layout))
         switching.switch(layout, target, old, engine, patience)
         cause = session.setting("cause", "")

@@ -13,7 +13,7 @@ description:
   - Looks at the containers of a Compose project (running, healthy, restart count steady, exit noticed at once) and at
     HTTP answers (status, values in the JSON, latency) until everything held several times in a row, or cannot hold.
   - Fails unless the verdict is V(pass). No evidence is never a pass.
-  - With O(release) the checks are those that the release was made with, and the verdict is kept in its directory.
+  - With O(release) the checks are those that the release was made with, its golden set and metrics among them.
     Otherwise they are given by O(project), O(services) and O(http), and work for any service.
 options:
   app:
@@ -206,7 +206,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if parameters["release"]:
         layout = AppLayout(parameters["app"], parameters["root"])
         wanted = candidate.load(layout, parameters["release"])
-        verdict = candidate.watch(wanted, engine)
+        verdict = candidate.judge(wanted, engine, alone="only this release was asked")
         project = wanted.project
     else:
         project = parameters["project"]

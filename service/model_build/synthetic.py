@@ -1,8 +1,9 @@
-"""A synthetic catalogue: invented restaurants, the same ones for the same seed."""
+"""A synthetic catalogue: invented restaurants, the same ones for the same seed; and knobs that let it drift."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from restaurant_search.catalogue import Restaurant
@@ -98,15 +99,48 @@ _SECOND = (
 )  # fmt: skip
 
 
-def generate(count: int = COUNT, seed: int = SEED) -> list[Restaurant]:
+# What came into fashion after the model was made: none of these words is in the catalogue above.
+UNSEEN_DISHES = (
+    "birria ramen", "ube cheesecake", "jackfruit sliders", "poke burrito", "matcha crookie", "smashed gyoza",
+    "chimney kurtos", "cloud eggs", "laksa poutine", "mochi donuts",
+)  # fmt: skip
+UNSEEN_PLACES = ("ghost kitchen", "supper club", "robot canteen", "zero waste pantry")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far the world has moved from the one that the model was made for; each a share from 0 to 1.
+
+    `cuisine_mix` of the entries are of the first three cuisines alone; `unseen` of them are described in words
+    that no entry had before.
+    """
+
+    cuisine_mix: float = 0.0
+    unseen: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share."""
+        if not (0 <= self.cuisine_mix <= 1 and 0 <= self.unseen <= 1):
+            raise ValueError(f"{self}: each has to be between 0 and 1")
+
+
+NONE = Drift()
+
+
+def generate(count: int = COUNT, seed: int = SEED, drift: Drift = NONE) -> list[Restaurant]:
     """Return `count` invented restaurants; the same seed gives the same ones."""
     dice = np.random.default_rng(seed)
-    return [_restaurant(dice, number) for number in range(1, count + 1)]
+    # Of its own, so that a knob does not change what the rest of the catalogue looks like.
+    knobs = np.random.default_rng([seed, 1])
+    return [_restaurant(dice, number, drift, knobs) for number in range(1, count + 1)]
 
 
-def _restaurant(dice: np.random.Generator, number: int) -> Restaurant:
+def _restaurant(dice: np.random.Generator, number: int, drift: Drift, knobs: np.random.Generator) -> Restaurant:
     cuisine = _pick(dice, sorted(CUISINES))
-    dishes, places = CUISINES[cuisine]
+    moved, unseen = knobs.random(2) < (drift.cuisine_mix, drift.unseen)
+    if moved:
+        cuisine = sorted(CUISINES)[int(knobs.integers(3))]
+    dishes, places = (UNSEEN_DISHES, UNSEEN_PLACES) if unseen else CUISINES[cuisine]
     served = _sample(dice, dishes, 3)
     features = sorted(_sample(dice, sorted(FEATURES), int(dice.integers(1, 4))))
     sentences = [f"{_pick(dice, places)} serving {served[0]}, {served[1]} and {served[2]}"]
@@ -120,6 +154,36 @@ def _restaurant(dice: np.random.Generator, number: int) -> Restaurant:
         rating=round(float(np.clip(dice.normal(4.0, 0.6), 1.0, 5.0)), 1),
         features=tuple(features),
         description=". ".join(sentences),
+    )
+
+
+_ASKED = (
+    "{dish}", "{dish} in {where}", "{cuisine} restaurant", "{cuisine} {place}", "{dish} and {other}",
+    "{cuisine} with {trait}", "somewhere with {trait}", "{place} {where}", "best {dish} near {where}",
+    "{cuisine} {dish} {trait}",
+)  # fmt: skip
+
+
+def queries(count: int, seed: int = SEED, drift: Drift = NONE) -> list[str]:
+    """Return `count` searches that people might send over such a catalogue; the same ones for the same seed."""
+    dice = np.random.default_rng([seed, 2])
+    return [_query(dice, drift) for _ in range(count)]
+
+
+def _query(dice: np.random.Generator, drift: Drift) -> str:
+    moved, unseen = dice.random(2) < (drift.cuisine_mix, drift.unseen)
+    names = sorted(CUISINES)
+    cuisine = names[int(dice.integers(3 if moved else len(names)))]
+    dishes, places = (UNSEEN_DISHES, UNSEEN_PLACES) if unseen else CUISINES[cuisine]
+    dish, other = _sample(dice, dishes, 2)
+    trait = _pick(dice, FEATURES[_pick(dice, sorted(FEATURES))])
+    return _pick(dice, _ASKED).format(
+        dish=dish,
+        other=other,
+        cuisine=cuisine,
+        place=_pick(dice, places),
+        trait=trait,
+        where=_pick(dice, NEIGHBOURHOODS),
     )
 
 

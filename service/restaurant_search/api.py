@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -14,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
+from restaurant_search.drift import CatalogueDrift, Window
 from restaurant_search.engine import Engine, Filters, Hit, UnknownValueError
 from restaurant_search.lifecycle import Lifecycle, State
 from restaurant_search.logs import QueryHasher
@@ -51,6 +54,7 @@ class Service:
         self.hasher = QueryHasher(settings.log_hash_key)
         self.pool = ThreadPoolExecutor(settings.search_threads, thread_name_prefix="search")
         self.searching = 0
+        self.window: Window | None = None
         self._load = load or (lambda: Engine.load(settings.model_dir))
         self._on_failure = on_failure
         self.metrics.build.info({"version": settings.version, "commit": settings.commit})
@@ -65,7 +69,11 @@ class Service:
             self._on_failure()
             return
         about = engine.about
-        self.metrics.model.info({"id": about.model_id, "version": about.model_version})
+        catalogue = None
+        if engine.reference is not None:
+            self.window = Window(engine.reference)
+            catalogue = CatalogueDrift.of(engine.reference, engine.entries)
+        self.metrics.loaded(about, self.window, catalogue)
         self.lifecycle.loaded(engine)
         fields = {
             "model_id": about.model_id,
@@ -87,12 +95,18 @@ class Service:
         self.searching += 1
         try:
             loop = asyncio.get_running_loop()
-            hits = await loop.run_in_executor(self.pool, engine.search, query, filters, limit)
+            found = await loop.run_in_executor(self.pool, engine.find, query, filters, limit)
         except UnknownValueError as error:
             problem = {"type": "unknown_value", "loc": [error.field], "msg": str(error)}
             raise RequestValidationError([problem]) from error
         finally:
             self.searching -= 1
+        hits = found.hits
+        self.metrics.inputs.labels("valid").inc()
+        if not hits:
+            self.metrics.empty.inc()
+        if self.window is not None:
+            self.window.add(query, hits[0].restaurant.cuisine if hits else None, found.error)
         self._log_prediction(query, hits, engine)
         about = engine.about
         return SearchAnswer(
@@ -102,8 +116,27 @@ class Service:
             model_version=about.model_version,
         )
 
+    async def watch_model(self) -> None:
+        """Ask the golden set after the load and every hour; what that tells is in the metrics."""
+        while (engine := self.lifecycle.engine) is not None and engine.questions:
+            try:
+                scores = await asyncio.get_running_loop().run_in_executor(None, engine.run_golden)
+            except Exception:
+                # The service goes on; that nobody asks any more is seen by the time of the last run.
+                _log.exception("the golden set cannot be asked")
+            else:
+                self.metrics.golden(scores, time.time())
+                fields = {group: score.precision for group, score in scores.items()}
+                _log.info("golden set asked", extra={"fields": fields})
+            await asyncio.sleep(self.settings.golden_seconds)
+
+    def invalid(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        """Count a search that was refused for its input: something missing, or something wrong."""
+        absent = {"missing", "string_too_short"}
+        self.metrics.inputs.labels("missing" if {e["type"] for e in errors} <= absent else "invalid").inc()
+
     def _log_prediction(self, query: str, hits: list[Hit], engine: Engine) -> None:
-        fields = {
+        fields: dict[str, Any] = {
             "query_length": len(query),
             "query_hash": self.hasher(query),
             "results": len(hits),
@@ -111,6 +144,8 @@ class Service:
             "top_score": hits[0].score if hits else None,
             "model_version": engine.about.model_version,
         }
+        if self.settings.log_queries:
+            fields["query"] = query
         _log.info("prediction", extra={"fields": fields})
 
 
@@ -123,9 +158,15 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(service.load())
+        async def work() -> None:
+            await service.load()
+            await service.watch_model()
+
+        working = asyncio.create_task(work())
         yield
-        await loading
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
         service.pool.shutdown()
 
     app = FastAPI(
@@ -136,7 +177,13 @@ def create_app(service: Service) -> FastAPI:
     )
     _add_probes(app, service)
     _add_search(app, service)
-    app.add_exception_handler(RequestValidationError, _unprocessable)
+
+    async def unprocessable(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, RequestValidationError) and request.url.path == "/search":
+            service.invalid(error.errors())
+        return await _unprocessable(request, error)
+
+    app.add_exception_handler(RequestValidationError, unprocessable)
     paths = frozenset(str(getattr(route, "path", "")) for route in app.routes)
     app.add_middleware(
         Envelope,

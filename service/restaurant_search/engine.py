@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from restaurant_search import catalogue, manifest, models
+from restaurant_search import catalogue, drift, golden, manifest, models
 from restaurant_search.catalogue import Restaurant
+from restaurant_search.drift import Reference
+from restaurant_search.golden import Question, Scores
 from restaurant_search.manifest import Manifest, ManifestError
 
 CATALOGUE = "catalogue.jsonl"
@@ -44,14 +46,31 @@ class Hit:
     score: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """The answers to one search, and how badly the reference gives its embedding back; None without one."""
+
+    hits: list[Hit]
+    error: float | None
+
+
 class Engine:
     """A loaded model with its catalogue. Safe to use from several threads: it never changes."""
 
-    def __init__(self, about: Manifest, model: models.Model, entries: Sequence[Restaurant]) -> None:
-        """Prepare the columns that filters look at."""
+    def __init__(
+        self,
+        about: Manifest,
+        model: models.Model,
+        entries: Sequence[Restaurant],
+        reference: Reference | None = None,
+        questions: Sequence[Question] = (),
+    ) -> None:
+        """Prepare the columns that filters look at. Without a `reference` there is no drift to tell."""
         self.about = about
+        self.reference = reference
+        self.questions = tuple(questions)
+        self.entries = tuple(entries)
         self._model = model
-        self._entries = entries
         self._prices = np.array([e.price for e in entries])
         self._ratings = np.array([e.rating for e in entries])
         self._cuisines = np.array([e.cuisine.casefold() for e in entries])
@@ -70,20 +89,34 @@ class Engine:
         entries = catalogue.load(directory / CATALOGUE)
         if len(entries) != about.restaurants:
             raise ManifestError(f"{directory}: {len(entries)} restaurants, the manifest says {about.restaurants}")
-        engine = cls(about, models.load(directory, about), entries)
+        reference = Reference.read(directory) if drift.FILE_NAME in about.files else None
+        questions = golden.read(directory / golden.FILE_NAME) if golden.FILE_NAME in about.files else []
+        engine = cls(about, models.load(directory, about), entries, reference, questions)
         engine.search("warm up", Filters(), 1)
         return engine
 
     def search(self, query: str, filters: Filters, limit: int) -> list[Hit]:
         """Return up to `limit` entries, best first; equal scores in catalogue order."""
+        return self.find(query, filters, limit).hits
+
+    def find(self, query: str, filters: Filters, limit: int) -> Found:
+        """As `search`, with what drift is told by."""
         allowed = self._mask(filters)
-        scores = self._model.score(query)
+        scores, embedding = self._model.look(query)
         chosen = np.flatnonzero(allowed & (scores > self._model.floor))
         best = chosen[np.argsort(-scores[chosen], kind="stable")[:limit]]
-        return [Hit(self._entries[i], round(float(scores[i]), 4)) for i in best]
+        hits = [Hit(self.entries[i], round(float(scores[i]), 4)) for i in best]
+        return Found(hits, self.reference.error(embedding) if self.reference else None)
+
+    def run_golden(self) -> dict[str, Scores]:
+        """Ask the golden set; scores by group of questions, empty when there is no such set."""
+        return golden.run(self.questions, self._records, [entry.as_dict() for entry in self.entries])
+
+    def _records(self, query: str, limit: int) -> list[dict[str, object]]:
+        return [hit.restaurant.as_dict() for hit in self.search(query, Filters(), limit)]
 
     def _mask(self, filters: Filters) -> NDArray[np.bool_]:
-        mask = np.ones(len(self._entries), np.bool_)
+        mask = np.ones(len(self.entries), np.bool_)
         if filters.cuisine is not None:
             mask &= self._cuisines == self._checked("cuisine", filters.cuisine)
         if filters.neighbourhood is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+
+from restaurant_search import drift, golden
 
 FILE_NAME = "manifest.json"
 
@@ -16,7 +18,12 @@ class ManifestError(RuntimeError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is in a model directory. `files` maps file names to hexadecimal SHA-256 sums."""
+    """What is in a model directory.
+
+    `files` maps file names to hexadecimal SHA-256 sums, `created_at` is in seconds since 1970, `reference` says what
+    drift is measured against, and `golden` what share of its first 10 results fitted, by group of questions, when the
+    model was made.
+    """
 
     model_id: str
     model_version: str
@@ -24,17 +31,40 @@ class Manifest:
     catalogue: str
     restaurants: int
     files: dict[str, str]
+    created_at: int = 0
+    reference: str = ""
+    golden: dict[str, float] = field(default_factory=dict)
 
 
-def write(directory: Path, *, model_id: str, kind: str, catalogue: str, restaurants: int) -> None:
+@dataclass(frozen=True)
+class Origin:
+    """Where a model directory comes from, as its manifest tells it."""
+
+    model_id: str
+    kind: str
+    catalogue: str
+    restaurants: int
+    created_at: int
+    reference: str
+    golden: dict[str, float]
+
+
+def origin(about: Manifest) -> Origin:
+    """Return where a model comes from, as for a directory that is made of another one."""
+    return Origin(**{field.name: getattr(about, field.name) for field in fields(Origin)})
+
+
+def write(directory: Path, origin: Origin) -> None:
     """Hash all files in `directory` and write its manifest.
 
-    The model's version is derived from the hashes: same content, same version.
+    The model's version is derived from the hashes of what makes its answers: same content, same version.
     """
     names = sorted(p.name for p in directory.iterdir() if p.name != FILE_NAME)
     files = {name: _sha256(directory / name) for name in names}
-    content = hashlib.sha256(json.dumps([model_id, files], sort_keys=True).encode()).hexdigest()
-    manifest = Manifest(model_id, content[:12], kind, catalogue, restaurants, files)
+    judged_by = {golden.FILE_NAME, drift.FILE_NAME, drift.COMPONENTS}
+    made_of = {name: digest for name, digest in files.items() if name not in judged_by}
+    content = hashlib.sha256(json.dumps([origin.model_id, made_of], sort_keys=True).encode()).hexdigest()
+    manifest = Manifest(model_version=content[:12], files=files, **asdict(origin))
     text = json.dumps(asdict(manifest), indent=2) + "\n"
     (directory / FILE_NAME).write_text(text, encoding="utf-8")
 

@@ -32,8 +32,10 @@ class Settings:
     max_body_bytes: int = 16_384
     max_concurrency: int = 64
     search_threads: int = 2
+    golden_seconds: float = 3600.0
     log_level: str = "info"
     log_hash_key: str = ""
+    log_queries: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -59,9 +61,19 @@ class Settings:
             max_body_bytes=_number(source, "MAX_BODY_BYTES", int, default.max_body_bytes, 64, 10_000_000),
             max_concurrency=_number(source, "MAX_CONCURRENCY", int, default.max_concurrency, 1, 10_000),
             search_threads=_number(source, "SEARCH_THREADS", int, default.search_threads, 1, 64),
+            golden_seconds=_number(source, "GOLDEN_SECONDS", float, default.golden_seconds, 1, 86_400),
             log_level=level,
             log_hash_key=source.get("LOG_HASH_KEY", ""),
+            log_queries=_switch(source, "LOG_QUERIES"),
         )
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    """Return whether variable `name` is "true"; unset and "false" are off."""
+    text = env.get(name, "").lower()
+    if text not in {"", "true", "false"}:
+        raise SettingsError(f"{name}={text!r}: use true or false")
+    return text == "true"
 
 
 def _number[N: (int, float)](

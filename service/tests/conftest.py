@@ -16,7 +16,8 @@ from restaurant_search.settings import Settings
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A TF-IDF model of 300 synthetic restaurants."""
     directory = tmp_path_factory.mktemp("model")
-    assert build_model(["--model", "tfidf", "--count", "300", "--out", str(directory)]) == 0
+    golden = Path(__file__).parents[1] / "golden.jsonl"
+    assert build_model(["--model", "tfidf", "--count", "300", "--golden", str(golden), "--out", str(directory)]) == 0
     return directory
 
 

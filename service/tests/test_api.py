@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 from restaurant_search.api import Service, create_app
-from restaurant_search.engine import Engine, Filters, Hit
+from restaurant_search.engine import Engine, Filters, Found, Hit
 from restaurant_search.settings import Settings
 
 from tests.conftest import wait_ready
@@ -133,6 +133,17 @@ def test_logs_hide_the_query(client: TestClient, caplog: pytest.LogCaptureFixtur
     assert "secret" not in json.dumps([r.__dict__ for r in caplog.records], default=str)
 
 
+def test_logs_have_the_query_when_asked(model_dir: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """For the gate that compares two models on live traffic."""
+    caplog.set_level(logging.INFO)
+    settings = Settings(model_dir=model_dir, log_queries=Settings.from_env({"LOG_QUERIES": "true"}).log_queries)
+    with TestClient(create_app(Service(settings))) as client:
+        wait_ready(client)
+        client.post("/search", json={"query": "ramen"})
+    (record,) = [r for r in caplog.records if r.getMessage() == "prediction"]
+    assert record.__dict__["fields"]["query"] == "ramen"
+
+
 def test_errors_become_json(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception inside is answered with 500 and the request's id, and counted."""
 
@@ -141,7 +152,7 @@ def test_errors_become_json(service: Service, monkeypatch: pytest.MonkeyPatch) -
 
     with TestClient(create_app(service)) as client:
         wait_ready(client)
-        monkeypatch.setattr(service.lifecycle.engine, "search", explode)
+        monkeypatch.setattr(service.lifecycle.engine, "find", explode)
         answer = client.get("/search", params={"q": "x"})
         assert answer.status_code == 500
         assert "request id" in answer.json()["detail"]
@@ -201,9 +212,9 @@ def test_too_many_searches(model_dir: Path) -> None:
         def __init__(self) -> None:
             self.about = engine.about
 
-        def search(self, query: str, filters: Filters, limit: int) -> list[Hit]:
+        def find(self, query: str, filters: Filters, limit: int) -> Found:
             gate.wait(10)
-            return engine.search(query, filters, limit)
+            return engine.find(query, filters, limit)
 
     with TestClient(create_app(service)) as client, ThreadPoolExecutor(2) as pool:
         wait_ready(client)

@@ -34,6 +34,8 @@ def one_host(network: str) -> dict[str, Any]:
         "ec2_instance_subnets": [{"cidr": f"{network}.1.0/24", "zone": "a"}],
         # Only the tests of the soak have the time to wait for one.
         "compose_release_soak_seconds": 0,
+        # Has tests of its own, and is in the others' way.
+        "monitoring_enabled": False,
     }
 
 

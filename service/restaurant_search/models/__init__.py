@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from restaurant_search.manifest import Manifest, ManifestError
 
 Scores = NDArray[np.float32]
+Embedding = NDArray[np.float32]
 
 
 class Model(Protocol):
@@ -21,8 +22,8 @@ class Model(Protocol):
         """Return the score that an entry must pass."""
         ...
 
-    def score(self, query: str) -> Scores:
-        """Return one score for each catalogue entry; higher is better."""
+    def look(self, query: str) -> tuple[Scores, Embedding | None]:
+        """Return one score for each catalogue entry, higher is better; and the query's embedding, if there is one."""
         ...
 
 

@@ -11,9 +11,10 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from restaurant_search.models import Scores
+from restaurant_search.models import Embedding, Scores
 
 MAX_TOKENS = 128
+BATCH = 32
 GRAPH, TOKENIZER, EMBEDDINGS = "model.onnx", "tokenizer.json", "embeddings.npy"
 
 
@@ -30,6 +31,15 @@ class Encoder:
         self._tokenizer: Any = Tokenizer.from_file(str(directory / TOKENIZER))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.enable_padding()  # its defaults, id 0 and [PAD], are BERT's
+
+    def encode_all(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one row per text, for any number of texts, in batches of like length: they waste least on padding."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        rows = np.empty((len(texts), 384), np.float32)
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            rows[batch] = self.encode([texts[i] for i in batch])
+        return rows
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return one row per text; longer texts are cut at 128 tokens."""
@@ -58,7 +68,8 @@ class MiniLM:
         embeddings = np.load(directory / EMBEDDINGS, allow_pickle=False)
         return cls(Encoder(directory), embeddings)
 
-    def score(self, query: str) -> Scores:
-        """Return the cosine of the query with each entry."""
-        scores: Scores = self._embeddings @ self._encoder.encode([query])[0]
-        return scores
+    def look(self, query: str) -> tuple[Scores, Embedding]:
+        """Return the cosine of the query with each entry, and the query's embedding."""
+        embedding: Embedding = self._encoder.encode([query])[0]
+        scores: Scores = self._embeddings @ embedding
+        return scores, embedding

@@ -110,6 +110,10 @@ class TfIdf:
             scores[self.entries[posting]] += self.weights[posting] * (weight / length)
         return scores
 
+    def look(self, query: str) -> tuple[Scores, None]:
+        """Return the scores; there is no embedding."""
+        return self.score(query), None
+
     def save(self, directory: Path) -> None:
         """Write the index as two files that `load` reads."""
         (directory / "vocabulary.json").write_text(json.dumps(list(self.vocabulary)), "utf-8")

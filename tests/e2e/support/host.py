@@ -82,5 +82,6 @@ def stack(name: str, **more: Any) -> dict[str, Any]:
         "compose_release_first_version": "v1",
         "compose_release_gate": {"http": [{"path": "/readyz", "readiness": True}]},
         "compose_release_model_probe": {},
+        "compose_release_metrics": {},
         **more,
     }

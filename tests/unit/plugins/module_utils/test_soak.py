@@ -23,7 +23,7 @@ def soak(
     containers: Sequence[Container] = (container(),),
     answers: Sequence[int] = (200,),
     seconds: float = 10.0,
-    traffic: Look | None = None,
+    others: Sequence[Look] = (),
     stopped_at: int | None = None,
 ) -> dict[str, Any]:
     """A soak in which each look sees the next container and answer, the last ones again and again."""
@@ -39,7 +39,7 @@ def soak(
         lambda: [containers[min(next(looks), len(containers) - 1)]],
         lambda _check: Answer(answers[min(next(asked), len(answers) - 1)]),
         seconds,
-        traffic=lambda: traffic,
+        others=lambda: others,
         interrupted=lambda: "stopped by carol" if next(turns) == stopped_at else None,
         clock=lambda: now[0],
         pause=pause,
@@ -85,7 +85,7 @@ def test_a_health_check_that_never_tells_is_no_pass() -> None:
 
 
 def test_what_users_lose_is_a_breach() -> None:
-    verdict = soak(traffic=Look("traffic through the edge", False, "3 requests in a row failed", hopeless=True))
+    verdict = soak(others=[Look("traffic through the edge", False, "3 requests in a row failed", hopeless=True)])
     assert (verdict["verdict"], verdict["seconds"]) == ("fail", 0.0)
 
 
