@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 PATH=$PWD/.venv/bin:$PATH
 
-query='noodle soup late at night'
+query='date night'
 inventory=$(ansible-inventory --list 2>/dev/null) ||
     { echo 'lab: the inventory cannot be read; is the lab up? (make lab-up)' >&2; exit 1; }
 # Ansible wraps what comes from outside, as an address from AWS does.
@@ -21,4 +21,5 @@ for address in $addresses; do
     curl --silent --show-error --fail --max-time 10 --noproxy '*' --include \
         --get "http://$address/search" --data-urlencode "q=$query"
     printf '\n\nServed at http://%s/search until "make lab-down".\n' "$address"
+    printf 'Status page: http://%s/davit/user/status.html (user davit, password davit-lab).\n' "$address"
 done

@@ -220,9 +220,9 @@ def _drop(
 
 
 def verdict(findings: Sequence[Finding]) -> tuple[str, str]:
-    """One verdict over all, with its cause: fail before inconclusive before pass."""
+    """One verdict over all, with everything that caused it: fail before inconclusive before pass."""
     for wanted in (FAIL, INCONCLUSIVE):
-        first = next((f for f in findings if f.verdict == wanted), None)
-        if first is not None:
-            return wanted, f"{first.level} gate, {first.name}: {first.observed}"
+        causes = [f"{f.level} gate, {f.name}: {f.observed}" for f in findings if f.verdict == wanted]
+        if causes:
+            return wanted, "; ".join(causes)
     return PASS, ""

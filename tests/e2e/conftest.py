@@ -34,7 +34,8 @@ def one_host(network: str) -> dict[str, Any]:
         "ec2_instance_subnets": [{"cidr": f"{network}.1.0/24", "zone": "a"}],
         # Only the tests of the soak have the time to wait for one.
         "compose_release_soak_seconds": 0,
-        # Has tests of its own, and is in the others' way.
+        # Both have tests of their own, and cost the others time.
+        "ec2_instance_recovery_alarm": False,
         "monitoring_enabled": False,
     }
 

@@ -226,6 +226,16 @@ def test_a_lost_host_is_replaced_at_its_address(fleet: Fleet, repair: Repair) ->
     assert answer.rc == 0, str(answer)
 
 
+def test_aws_watches_each_host_and_a_replaced_one_as_well(fleet: Fleet, repair: Repair) -> None:
+    assert repair.run.rc == 0, str(repair.run)
+    alarms = fleet.alarms()
+    assert [alarm["AlarmName"] for alarm in alarms] == [f"{name}-status-check" for name in HOSTS]
+    for name, alarm in zip(HOSTS, alarms, strict=True):
+        assert alarm["MetricName"] == "StatusCheckFailed_System"
+        assert alarm["Dimensions"] == [{"Name": "InstanceId", "Value": fleet.instances()[name]["InstanceId"]}]
+        assert alarm["AlarmActions"] == ["arn:aws:automate:eu-central-1:ec2:recover"]
+
+
 def test_imdsv1_is_closed_again(fleet: Fleet, repair: Repair) -> None:
     assert repair.run.rc == 0, str(repair.run)
     options = fleet.instances()[HOSTS[0]]["MetadataOptions"]

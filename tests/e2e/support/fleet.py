@@ -19,9 +19,14 @@ ALIVE = ["pending", "running", "stopping", "stopped"]
 
 
 def ec2_client() -> Any:
+    """A client of the lab's EC2."""
+    return client_of("ec2")
+
+
+def client_of(service: str) -> Any:
     """A client of the lab's AWS."""
     return boto3.client(
-        "ec2",
+        service,
         region_name=REGION,
         endpoint_url=ENDPOINT,
         aws_access_key_id="testing",
@@ -98,6 +103,13 @@ class Fleet:
         groups = ec2_client().describe_security_groups(Filters=[{"Name": "vpc-id", "Values": self.vpcs()}])
         return {group["GroupName"]: group for group in groups["SecurityGroups"]}
 
+    def alarms(self) -> list[dict[str, Any]]:
+        """What CloudWatch watches of this fleet's hosts, by name of the host."""
+        found: list[dict[str, Any]] = client_of("cloudwatch").describe_alarms(AlarmNamePrefix=f"{self.name}-")[
+            "MetricAlarms"
+        ]
+        return sorted(found, key=lambda alarm: str(alarm["AlarmName"]))
+
     def rest(self) -> dict[str, int]:
         """How many things of each kind carry the fleet's tag; all that are not there are left out."""
         client = ec2_client()
@@ -110,5 +122,6 @@ class Fleet:
             "gateways": len(client.describe_internet_gateways(Filters=self.tagged())["InternetGateways"]),
             "groups": len(client.describe_security_groups(Filters=self.tagged())["SecurityGroups"]),
             "keys": len(client.describe_key_pairs(Filters=self.tagged())["KeyPairs"]),
+            "alarms": len(self.alarms()),
         }
         return {kind: count for kind, count in counts.items() if count}

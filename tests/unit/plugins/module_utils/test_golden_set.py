@@ -13,6 +13,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import golden_set
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer
 from ansible_collections.davit.ec2.plugins.module_utils.golden_set import GoldenSet, Reply
+from ansible_collections.davit.ec2.plugins.module_utils.metric_checks import Finding
 
 BASE = "http://127.0.0.1:1"
 
@@ -129,3 +130,16 @@ def test_a_set_that_cannot_be_meant_is_refused(declared: dict[str, Any], said: s
 
 def test_no_set_is_no_set() -> None:
     assert golden_set.parse({}, BASE) is None
+
+
+def test_a_verdict_names_all_of_its_causes() -> None:
+    bad = Finding("drift", "data", "fail", "0.9")
+    worse = Finding("golden set", "model", "fail", "0.1")
+    unknown = Finding("errors", "system", "inconclusive", "no samples")
+    good = Finding("latency", "system", "pass", "1 ms")
+    assert golden_set.verdict([good, unknown, bad, worse]) == (
+        "fail",
+        "data gate, drift: 0.9; model gate, golden set: 0.1",
+    )
+    assert golden_set.verdict([good, unknown]) == ("inconclusive", "system gate, errors: no samples")
+    assert golden_set.verdict([good]) == ("pass", "")

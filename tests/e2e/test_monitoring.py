@@ -1,0 +1,295 @@
+"""A host that is watched: who may look, what is seen under traffic, what people are told, and what a page shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.e2e.conftest import fill_registry, one_host
+from tests.e2e.support.fleet import Fleet
+from tests.e2e.support.monitored import WEBHOOK, Monitored, in_service_image, look
+from tests.e2e.support.playbook import ROOT, Result
+from tests.e2e.support.target import Target
+from tests.e2e.support.wait import until
+from tests.e2e.test_rules import in_image
+
+BOARDS = sorted((ROOT / "roles/monitoring/files/dashboards").glob("*.json"))
+PANELS = json.loads((ROOT / "roles/monitoring/files/status/panels.json").read_text())
+RULES = (ROOT / "roles/monitoring/files/rules").glob("*.yml")
+RARE = {panel["title"] for level in PANELS["levels"].values() for panel in level if panel["rare"]} | {
+    "Searches refused",
+    "Certificate ends in",
+    "Memory of containers",
+    "Since the last return to an earlier release",
+}
+"""What has no series on a host that is well; the same as `rare` in panels.py."""
+OF_THE_RUNTIME = {"python_info", "process_virtual_memory_bytes"}
+
+SETTINGS = {
+    **one_host("10.83"),
+    "monitoring_enabled": True,
+    "monitoring_scrape_interval": "2s",
+    "monitoring_notify_after": "1s",
+    "monitoring_slack_url": f"{WEBHOOK}/slack",
+    "monitoring_heartbeat_url": f"{WEBHOOK}/heartbeat",
+    "monitoring_extra_rules": {
+        "test": {
+            "groups": [
+                {
+                    "name": "test",
+                    "rules": [
+                        {
+                            "alert": "Tested",
+                            "expr": "davit_release_info",
+                            "labels": {"severity": "page"},
+                            "annotations": {"summary": "A release is live.", "action": "Be glad."},
+                        }
+                    ],
+                }
+            ]
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
+    """A host with monitoring and the reference service; DAVIT_KEEP_TARGET=1 leaves it for the next run."""
+    fill_registry()
+    fleet = Fleet.declare("monitored", tmp_path_factory.mktemp("inventory"), SETTINGS)
+    keep = bool(os.environ.get("DAVIT_KEEP_TARGET"))
+    if fleet.rest() and not keep:
+        fleet.destroy()
+    result = fleet.run("site")
+    assert result.rc == 0, str(result)
+    instance = next(iter(fleet.instances().values()))["InstanceId"]
+    made = Target(fleet, next(iter(fleet.addresses().values())), Result([], 0, "", ""), f"davit-lab-{instance}")
+    yield Monitored(made)
+    if not keep:
+        gone = fleet.destroy()
+        assert (gone.rc, fleet.rest()) == (0, {}), str(gone)
+
+
+@pytest.fixture(scope="module")
+def busy(host: Monitored) -> Monitored:
+    """The host after enough clean traffic for every figure, a second deploy included."""
+    host.listen()
+    queries = json.loads(
+        in_service_image("import json; from model_build import synthetic; print(json.dumps(synthetic.queries(700, 5)))")
+    )
+    result = host.target.fleet.run("deploy", compose_release_version="v2", compose_release_soak_seconds=1)
+    assert result.rc == 0, str(result)
+    host.ask_many(queries[:350], [{"query": "xylophone"}])
+    until(lambda: host.value("count(http_requests_total)") is not None, 30)
+    host.ask_many(queries[350:], [{}, {"query": "pizza", "limit": 9000}])
+    until(lambda: (host.value('data_drift_window_requests{role="live"}') or 0) > 500, 30)
+    until(lambda: host.value("app:bad_inputs:ratio_rate30m") is not None, 30)
+    return host
+
+
+def test_a_second_run_changes_nothing(host: Monitored) -> None:
+    result = host.target.fleet.run("configure")
+    assert (result.rc, result.changed) == (0, {}), str(result)
+
+
+def test_only_who_knows_the_password_may_look_and_apps_are_left_alone(host: Monitored) -> None:
+    for path in ("/user/status.html", "/graph", "/api/v1/query?query=up", "/alerts/"):
+        assert host.get(path, user="")[0] == 401, path
+        assert host.get(path, password="wrong")[0] == 401, path
+        assert host.get(path)[0] in (200, 302), path
+    assert host.target.ask("/readyz").status == 200
+    listening = host.target.inside("ss -Hltn | awk '{print $4}'").split()
+    for port in (9090, 9093, 9100, 9115):
+        assert [one for one in listening if one.endswith(f":{port}")] == [f"127.0.0.1:{port}"]
+
+
+def test_everything_is_measured(host: Monitored) -> None:
+    def all_up() -> bool:
+        return {one["metric"]["job"] for one in host.query("up == 1")} == {
+            *("app", "prometheus", "alertmanager", "node", "edge"),
+        }
+
+    until(all_up, 30)
+    assert host.query("up == 0") == []
+    (live,) = host.query('up{job="app"}')
+    assert live["metric"]["role"] == "live"
+    assert live["metric"]["release"] == host.target.live("restaurant-search")
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda path: path.stem)
+def test_every_panel_has_something_to_show(busy: Monitored, board: Path) -> None:
+    panels = json.loads(board.read_text())["panels"]
+    empty = [
+        f"{panel['title']}: {target['expr']}"
+        for panel in panels
+        for target in panel["targets"]
+        if not busy.query(target["expr"]) and panel["title"] not in RARE
+    ]
+    assert empty == []
+    assert len(panels) >= 8
+
+
+def test_no_metric_of_the_service_is_without_a_use(busy: Monitored) -> None:
+    """What is measured is looked at somewhere, and what is looked at is measured (by the test above)."""
+    text = busy.target.inside(
+        "curl --silent --fail $(awk -F'\"' '/127.0.0.1/ {print $2}' "
+        "/opt/davit/public/targets/restaurant-search.json | head -1)/metrics"
+    )
+    families = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    asked = "".join(path.read_text() for path in [*BOARDS, *RULES])
+    # A counter's or a histogram's own series carry the family's name and more.
+    families = {name for name in families if not name.endswith("_created")}
+    assert {name for name in families if name not in asked} - OF_THE_RUNTIME == set()
+
+
+def test_a_host_that_is_well_raises_no_alarm(busy: Monitored) -> None:
+    # The lab's hosts have no clock of their own to keep.
+    assert busy.firing() - {"ClockOff"} == {"Watchdog", "Tested"}
+
+
+def test_an_alert_arrives_at_the_webhook_and_the_heartbeat_outside_is_told(busy: Monitored) -> None:
+    until(lambda: bool(busy.heard("slack")), 60)
+    told = json.dumps(busy.heard("slack"))
+    assert "[FIRING] Tested restaurant-search" in told
+    assert "A release is live. Be glad." in told
+    assert "Watchdog" not in told
+    until(lambda: bool(busy.heard("heartbeat")), 90)
+    assert {alert["labels"]["alertname"] for one in busy.heard("heartbeat") for alert in one["alerts"]} == {"Watchdog"}
+
+
+def test_a_mistake_in_a_rule_is_refused_and_the_old_rules_stay(busy: Monitored) -> None:
+    wrong: dict[str, Any] = {"test": {"groups": [{"name": "test", "rules": [{"alert": "Bad", "expr": "sum("}]}]}}
+    result = busy.target.fleet.run("configure", monitoring_extra_rules=wrong)
+    assert result.rc != 0
+    assert "promtool check config" in result.output, str(result)
+    assert "the old ones stay" in result.output, str(result)
+    assert "Tested" in busy.firing()
+
+
+def test_a_changed_rule_is_a_reload_and_no_restart(busy: Monitored) -> None:
+    began = busy.value("process_start_time_seconds{job='prometheus'}")
+    other = {"test": {"groups": [{"name": "test", "rules": [{"record": "test:one", "expr": "vector(1)"}]}]}}
+    result = busy.target.fleet.run("configure", monitoring_extra_rules=other)
+    assert result.rc == 0, str(result)
+    assert "reloaded prometheus" in result.output, str(result)
+    until(lambda: busy.value("test:one") == 1, 30)
+    assert busy.value("process_start_time_seconds{job='prometheus'}") == began
+
+
+SERIES = """
+import json, sys
+from pathlib import Path
+from model_build import synthetic
+from restaurant_search.drift import Window
+from restaurant_search.engine import Engine, Filters
+engine = Engine.load(Path("/opt/model"))
+window = Window(engine.reference)
+moved = synthetic.Drift(*map(float, sys.argv[1:]))
+clean, drifted = synthetic.queries(60 * 60, 11), synthetic.queries(60 * 60, 12, moved)
+told = {}
+for minute in range(120):
+    for query in (clean if minute < 60 else drifted)[minute % 60 * 60 : minute % 60 * 60 + 60]:
+        found = engine.find(query, Filters(), 1)
+        window.add(query, found.hits[0].restaurant.cuisine, found.error)
+    seen = window.drift()
+    figures = {f'data_drift_psi{{role="live",app="shop",feature="{f}"}}': v for f, v in seen.psi.items()}
+    figures['data_drift_window_requests{role="live",app="shop"}'] = seen.size
+    figures['data_out_of_vocabulary_ratio{role="live",app="shop"}'] = seen.unknown_words
+    figures['model_reconstruction_error{role="live",app="shop"}'] = seen.error
+    figures['model_reconstruction_error_reference{role="live",app="shop"}'] = window.usual_error
+    for name, value in figures.items():
+        told.setdefault(name, ["_"] * 120)[minute] = "_" if value is None else f"{value:.6f}"
+print(json.dumps({name: " ".join(values) for name, values in told.items()}))
+"""
+
+
+@pytest.mark.parametrize(
+    ("moved", "alerts"),
+    [
+        (("0.8", "0"), {"DataDrift"}),
+        (("0", "0.8"), {"UnknownWords", "DataDrift", "ReconstructionErrorHigh"}),
+        (("0", "0"), set()),
+    ],
+)
+def test_an_hour_of_clean_traffic_is_quiet_and_an_hour_of_drifted_traffic_is_not(
+    moved: tuple[str, str], alerts: set[str]
+) -> None:
+    """The service's own figures over two hours at a search a second, given to the rules as Prometheus would."""
+    figures = json.loads(in_service_image(SERIES, *moved))
+    fired = 'count by (alertname) (ALERTS{alertstate="firing"})'
+    expected = [{"labels": f'{{alertname="{name}"}}', "value": 1} for name in sorted(alerts)]
+    named = "max by (alertname) (ALERTS{alertstate='firing'})"
+    case = {
+        "rule_files": ["/davit/roles/monitoring/files/rules/ml.yml"],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": name, "values": values} for name, values in figures.items()],
+                "promql_expr_test": [
+                    {"expr": fired, "eval_time": "60m", "exp_samples": []},
+                    {"expr": named, "eval_time": "119m", "exp_samples": expected},
+                ],
+            }
+        ],
+    }
+    place = ROOT / ".lab/drift-case.yml"
+    place.write_text(yaml.safe_dump(case))
+    done = in_image("promtool", "test", "rules", "/davit/.lab/drift-case.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def browser() -> None:
+    """Chromium, and what drives it."""
+    if not Path("/usr/bin/chromium").exists():
+        subprocess.run([str(ROOT / "requirements/apt.sh"), "chromium"], check=True)
+    venv = [str(ROOT / "requirements/venv.sh"), ".cache/venvs/browser", "requirements/browser.txt"]
+    subprocess.run(venv, check=True, cwd=ROOT)
+
+
+@pytest.mark.usefixtures("browser")
+def test_the_status_page_shows_three_levels_and_the_last_deploys(busy: Monitored, tmp_path: Path) -> None:
+    url = f"http://{busy.target.address}/davit/user/status.html"
+    shot = os.environ.get("DAVIT_SCREENSHOT") or str(tmp_path / "status.png")
+    page = look(url, "#deploys .card", "#verdict", ".card", "h2", "#deploys li", screenshot=shot)
+    assert (page["status"], page["errors"], page["overflow"]) == (200, [], False)
+    assert [one["text"].lower() for one in page["seen"]["h2"]] == ["system", "data", "model", "deploys"]
+    cards = {one["text"].splitlines()[0]: one for one in page["seen"][".card"]}
+    declared = {panel["title"] for level in PANELS["levels"].values() for panel in level}
+    assert set(cards) == declared
+    silent = [title for title, card in cards.items() if "no data yet" in card["text"]]
+    assert silent == []
+    assert f"v2 ({busy.target.live('restaurant-search')})" in " ".join(
+        one["text"] for one in page["seen"]["#deploys li"]
+    )
+    phone = look(url, "#deploys .card", "#verdict", width=390)
+    assert (phone["errors"], phone["overflow"]) == ([], False)
+
+
+@pytest.mark.usefixtures("browser")
+def test_the_status_page_says_so_when_it_knows_nothing(busy: Monitored) -> None:
+    """A Prometheus that cannot be asked must not look like a host that is well."""
+    url = f"http://{busy.target.address}/davit/user/status.html"
+    busy.target.inside("mv /opt/davit/monitoring/prometheus/user/panels.json /tmp/panels.json")
+    try:
+        page = look(url, "h1", "#verdict")
+    finally:
+        busy.target.inside("mv /tmp/panels.json /opt/davit/monitoring/prometheus/user/panels.json")
+    assert "fine" not in page["seen"]["#verdict"][0]["text"].lower()
+
+
+def test_switched_off_it_is_gone_from_the_edge(busy: Monitored) -> None:
+    result = busy.target.fleet.run("configure", monitoring_enabled=False)
+    assert result.rc == 0, str(result)
+    assert busy.target.inside("docker ps --quiet --filter label=com.docker.compose.project=davit-monitoring") == ""
+    assert busy.get("/graph")[0] != 200
+    assert busy.target.ask("/readyz").status == 200
