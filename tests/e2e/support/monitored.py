@@ -76,7 +76,7 @@ class Monitored:
     def heard(self, name: str) -> list[dict[str, Any]]:
         """What the webhook was told at `/<name>`, oldest first."""
         lines = self.target.inside(f"cat {PLACE}/{name} 2>/dev/null || true").splitlines()
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines if line]
 
     def ask_many(self, queries: list[str], bodies: list[dict[str, Any]]) -> None:
         """Searches and other bodies through the edge, over one connection."""
