@@ -15,8 +15,8 @@ export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.ansible/collections
 export LC_ALL := C.UTF-8
 # No colour codes in logs; a terminal keeps them.
 export ANSIBLE_NOCOLOR := $(if $(CI),1,)
-# Two processes, each with a fleet of its own: half of an end-to-end test is waiting.
-E2E := pytest -n 2 --dist loadscope -v
+# Three processes on two cores, each with a fleet of its own: half of an end-to-end test is waiting.
+E2E := pytest -n 3 --dist loadscope -v
 # What make soak-test repeats: faults, and fleets of three hosts.
 FAULTS := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py
 # Further words for a runner, as in `make unit ARGS='-k planner'`.
@@ -64,7 +64,7 @@ molecule: lab-up ## Test each role on a systemd host with Molecule; SCENARIO=nam
 	@tests/molecule.sh $(SCENARIO)
 
 .PHONY: e2e
-e2e: lab-up ## Run the end-to-end tests in the lab, two fleets at a time.
+e2e: lab-up ## Run the end-to-end tests in the lab, three fleets at a time.
 	@$(E2E) tests/e2e $(ARGS)
 
 .PHONY: bench

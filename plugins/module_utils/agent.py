@@ -27,7 +27,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 PACKAGE = "ansible_collections.davit.ec2.plugins.module_utils"
 UNITS = Path("/etc/systemd/system")
 SERVICE, TIMER = "davit-recover.service", tidy.TIMER
-EVERY = 15
+EVERY = 5
 """Seconds between two looks at the leases while a deploy is under way."""
 
 MAIN = f"import sys\nfrom {PACKAGE}.agent import main\nsys.exit(main(sys.argv[1:]))\n"

@@ -80,7 +80,7 @@ def stack(name: str, **more: Any) -> dict[str, Any]:
         "compose_release_app": name,
         "compose_release_file": str(ROOT / "tests/e2e/stacks" / name / "compose.yaml"),
         "compose_release_first_version": "v1",
-        "compose_release_gate": {"http": [{"path": "/readyz", "readiness": True}]},
+        "compose_release_gate": {"http": [{"path": "/readyz", "readiness": True}], "stable_seconds": 1},
         "compose_release_model_probe": {},
         "compose_release_metrics": {},
         **more,

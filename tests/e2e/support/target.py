@@ -94,8 +94,9 @@ class Target(Host):
         return self.fleet.run("deploy", **self.variables(**more))
 
     def start_deploy(self, **more: Any) -> Controller:
-        """A deploy in a process that the test may break."""
-        return Controller("deploy", self.fleet.inventory, self.variables(**more))
+        """A deploy in a process that the test may break, with a gate that lasts long enough to break it there."""
+        gate = {"compose_release_gate": {"http": [{"path": "/readyz", "readiness": True}], "stable_seconds": 3}}
+        return Controller("deploy", self.fleet.inventory, self.variables(**{**gate, **more}))
 
     def start_rollback(self, **more: Any) -> Controller:
         """A rollback in a process that the test may break."""
