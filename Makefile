@@ -72,6 +72,10 @@ bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchma
 	@requirements/venv.sh .cache/venvs/bench requirements/bench.txt
 	@python -m bench
 
+.PHONY: bench-service
+bench-service: lab-up ## Measure load, latency and memory of the reference service on one core.
+	@python -m bench.service
+
 .PHONY: soak-test
 soak-test: lab-up ## Run the tests of faults and fleets three times in a row; for the night.
 	@for round in 1 2 3; do echo "round $$round of 3"; $(E2E) -x $(FAULTS) $(ARGS) || exit 1; done
@@ -90,6 +94,10 @@ build: setup ## Build the collection's archive into .cache/dist.
 dashboards: setup ## Make the dashboards and the status page's questions out of their table.
 	@requirements/venv.sh .cache/venvs/dashboards requirements/dashboards.txt
 	@.cache/venvs/dashboards/bin/python roles/monitoring/dashboards $(ARGS)
+
+.PHONY: known-hosts
+known-hosts: ## Pin the SSH key of EC2_HOST for the workflows, in inventories/ssh/known_hosts.
+	@requirements/known_hosts.sh "$(EC2_HOST)"
 
 .PHONY: requirements
 requirements: setup ## Compile requirements/*.in anew into pinned and hashed *.txt.

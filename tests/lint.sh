@@ -34,6 +34,13 @@ service_mypy() {
 check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins bench tests requirements --exclude "^tests/(lab|e2e/images)/"
 check mypy-lab lab_mypy
 check mypy-service service_mypy
+workflows() {
+    requirements/venv.sh .cache/venvs/workflows requirements/workflows.txt &&
+        .cache/venvs/workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml &&
+        .cache/venvs/workflows/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml &&
+        .cache/venvs/workflows/bin/zizmor --offline --pedantic --quiet .github
+}
+check workflows workflows
 check yamllint yamllint --strict .
 # shellcheck disable=SC2046  # names of tracked scripts hold no blanks
 check shellcheck shellcheck $(shell_files)

@@ -11,6 +11,8 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.davit.ec2.plugins.plugin_utils import report
+
 DOCUMENTATION = r"""
 name: rollout
 author: The Davit maintainers (@davit-ec2)
@@ -147,15 +149,6 @@ def _live(variables: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
     return str(staged.get("live") or "as before")
 
 
-def probe_line(seen: Mapping[str, Any]) -> str:
-    """What the load probe saw, in one line."""
-    if not seen or not seen.get("requests"):
-        return "not measured"
-    times = "/".join(f"{seen.get(key) or 0:.0f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
-    gap = f", longest gap {seen.get('longest_gap_ms') or 0:.0f} ms" if seen.get("failures") else ""
-    return f"{seen['requests']} requests, {seen.get('failures', 0)} failed{gap}, p50/p95/p99 {times} ms"
-
-
 class FilterModule:
     """The filters of this file."""
 
@@ -166,5 +159,5 @@ class FilterModule:
             "rollout_event": event,
             "fleet_live": fleet_live,
             "rollout_summary": summary,
-            "probe_line": probe_line,
+            "probe_line": report.probe_line,
         }

@@ -28,7 +28,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.shadow import Shadow
 
 HOPELESS = 3
 """Questions in a row without an answer, after which the rest is not asked."""
-PROMETHEUS = "http://127.0.0.1:9090"
+PROMETHEUS = "http://127.0.0.1:9090/davit"
+"""As the role monitoring runs it."""
 KEYS = frozenset({"golden", "metrics", "shadow", "prometheus"})
 
 Ask = Callable[[HttpCheck], Answer]

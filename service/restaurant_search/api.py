@@ -226,7 +226,7 @@ def _add_probes(app: FastAPI, service: Service) -> None:
 
 
 def _add_search(app: FastAPI, service: Service) -> None:
-    errors: dict[int | str, dict[str, Any]] = {413: {"model": Problem}, 503: {"model": Problem}}
+    errors: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 503)}
 
     @app.post("/search", summary="Search restaurants", responses=errors)
     async def search_post(body: SearchBody) -> SearchAnswer:

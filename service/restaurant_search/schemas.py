@@ -41,7 +41,9 @@ class FilterFields(Strict):
 
 
 class SearchBody(FilterFields):
-    """The body of `POST /search`."""
+    """The body of `POST /search`. JSON has types: `true` is no number, and "3" is none either."""
+
+    model_config = ConfigDict(strict=True)
 
     query: Query
 

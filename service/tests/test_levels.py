@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -180,7 +181,7 @@ def test_own_queries_are_the_reference(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_metrics_of_all_three_levels(client: TestClient, service: Service) -> None:
     """Under clean traffic: counted inputs, no drift before its time, the golden set's scores."""
-    eventually(lambda: "model_golden_last_run_timestamp_seconds" in samples(client))
+    eventually(lambda: samples(client)["model_golden_last_run_timestamp_seconds"] > 0)
     client.post("/search", json={"query": "pizza"})
     client.post("/search", json={"query": "xylophone zeppelin"})
     client.post("/search", json={})
@@ -221,3 +222,27 @@ def test_questions_are_valid_requests(client: TestClient) -> None:
     for line in path.read_text(encoding="utf-8").splitlines():
         answer = client.post("/search", json=json.loads(line)["request"]["body"])
         assert answer.status_code == 200, answer.text
+
+
+def test_what_the_dashboards_ask_for_is_measured(client: TestClient, service: Service) -> None:
+    """A metric that is taken out of the service is missed here, before any dashboard is empty."""
+    boards = Path(__file__).parents[2] / "roles/monitoring/files/dashboards"
+    if not boards.is_dir():
+        pytest.skip("the service is tested without the collection")
+    asked = {
+        name
+        for board in boards.glob("*.json")
+        for name in re.findall(
+            r"\b(?:search|model|data|catalogue|http|service|build)_[a-z0-9_]+(?=[{\s/\[)]|$)",
+            " ".join(t["expr"] for p in json.loads(board.read_text("utf-8"))["panels"] for t in p["targets"]),
+        )
+    }
+    eventually(lambda: samples(client)["model_golden_last_run_timestamp_seconds"] > 0)
+    assert service.window is not None
+    for query in synthetic.queries(ENOUGH, seed=9):
+        service.window.add(query, "Thai", 0.5)
+    client.post("/search", json={"query": "pizza"})
+    service.metrics.rejected.labels("busy").inc()
+    measured = {name.partition("{")[0] for name in samples(client)}
+    assert len(asked) > 15
+    assert asked - measured == set()

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import fill_registry, one_host
+from tests.e2e.support.controller import Controller
 from tests.e2e.support.fleet import Fleet
 from tests.e2e.support.monitored import WEBHOOK, Monitored, in_service_image, look
 from tests.e2e.support.playbook import ROOT, Result
@@ -182,6 +183,69 @@ def test_a_changed_rule_is_a_reload_and_no_restart(busy: Monitored) -> None:
     assert "reloaded prometheus" in result.output, str(result)
     until(lambda: busy.value("test:one") == 1, 30)
     assert busy.value("process_start_time_seconds{job='prometheus'}") == began
+
+
+def suppressed(host: Monitored) -> set[str]:
+    """The alerts that Alertmanager keeps from people, by name."""
+    told = json.loads(host.get("/alerts/api/v2/alerts")[1])
+    return {alert["labels"]["alertname"] for alert in told if alert["status"]["state"] == "suppressed"}
+
+
+def test_a_deploy_and_a_host_that_is_down_keep_quiet_what_follows_from_them(busy: Monitored) -> None:
+    own = {"host": "elsewhere", "app": "shop"}
+    noisy, urgent = {**own, "in_deploy": "quiet"}, {**own, "severity": "page"}
+
+    def tell(*alerts: dict[str, str]) -> None:
+        body = json.dumps([{"labels": alert} for alert in alerts])
+        url = "http://127.0.0.1:9093/davit/alerts/api/v2/alerts"
+        busy.target.inside(f"curl --fail --silent -H 'Content-Type: application/json' -d '{body}' {url}")
+
+    tell({**noisy, "alertname": "Noisy"}, {**urgent, "alertname": "Urgent"}, {**own, "alertname": "DeployUnderWay"})
+    until(lambda: suppressed(busy) == {"Noisy"}, 30)
+    tell({"host": "elsewhere", "alertname": "HostDown"})
+    until(lambda: suppressed(busy) >= {"Noisy", "Urgent"}, 30)
+
+
+def gate_with(**check: Any) -> dict[str, Any]:
+    """The service's own HTTP checks, and one bound on what Prometheus says."""
+    declared = yaml.safe_load((ROOT / "service/deploy.yml").read_text())["compose_release_gate"]
+    return {"http": declared["http"], "metrics": [{"name": "told", **check}]}
+
+
+def test_a_gate_can_ask_prometheus_about_the_candidate(busy: Monitored) -> None:
+    before = busy.target.live("restaurant-search")
+    ready = 'service_ready{role="candidate"}'
+    good = busy.target.fleet.run(
+        "deploy", compose_release_gate=gate_with(promql=ready, min=1), compose_release_soak_seconds=0
+    )
+    assert good.rc == 0, str(good)
+    live = busy.target.live("restaurant-search")
+    assert live != before
+    bad = busy.target.fleet.run(
+        "deploy", compose_release_gate=gate_with(promql=ready, min=2), compose_release_soak_seconds=0
+    )
+    assert bad.rc != 0, str(bad)
+    assert "system gate, told: 1 (app=restaurant-search" in bad.output, str(bad)
+    assert busy.target.live("restaurant-search") == live
+
+
+def test_a_release_that_breaks_a_bound_in_its_soak_is_taken_back(busy: Monitored) -> None:
+    live = busy.target.live("restaurant-search")
+    missing = 'http_requests_total{path="/search",status="422"}'
+    bound = {"metric": missing, "of": 'http_requests_total{path="/search"}', "max": 0.5, "at": "soak", "level": "data"}
+    with Controller(
+        "deploy",
+        busy.target.fleet.inventory,
+        {"compose_release_gate": gate_with(**bound), "compose_release_soak_seconds": 60},
+    ) as deploy:
+        until(lambda: "soak" in busy.target.inside("cat /opt/davit/apps/restaurant-search/deploy.json || true"), 60)
+        while deploy.running:
+            busy.ask_many([], [{}] * 5)
+        result = deploy.wait(60)
+    assert result.rc != 0, str(result)
+    assert "in the soak, data gate, told: 1 instead of at most 0.5" in result.output, str(result)
+    assert busy.target.live("restaurant-search") == live
+    assert busy.target.history("restaurant-search")[-1]["result"] == "rolled back"
 
 
 SERIES = """

@@ -74,3 +74,34 @@ def test_the_other_model_is_taken_when_its_drop_is_allowed_and_the_first_one_com
     assert back.rc == 0, str(back)
     assert host.live() == live
     assert host.ask("/version").json()["model_id"] == "minilm-l6-v2-int8"
+
+
+SHADOW = {
+    "field": "query",
+    "where": {"message": "prediction"},
+    "request": {"path": "/search", "body": {"query": "$QUERY", "limit": 10}},
+    "min_overlap": 0.9,
+}
+
+
+def test_what_users_asked_lately_is_asked_of_both_models(host: Host, live: str) -> None:
+    """The live release logs what it is asked, since its deploy says so; another model finds other things."""
+    gate = {**DECLARED, "shadow": SHADOW}
+    logging = {"compose_release_environment": {"LOG_QUERIES": "true"}}
+    result, _ = deploy(host, "v1", **logging)
+    assert result.rc == 0, str(result)
+    logs = host.live()
+    for number in range(25):
+        assert host.ask(f"/search?q=cheap%20noodles%20near%20gate%20{number}&limit=1").status == 200
+    same, _ = deploy(host, "v2", compose_release_gate=gate, **logging)
+    assert same.rc == 0, str(same)
+    assert host.live() not in (logs, live)
+    for number in range(25):
+        assert host.ask(f"/search?q=somewhere%20to%20dance%20{number}&limit=1").status == 200
+    alone = {**gate, "golden": {**DECLARED["golden"], "max_drop": 1}}
+    other, load = deploy(host, "tfidf", compose_release_gate=alone, **logging)
+    assert other.rc != 0
+    assert "model gate, shadow of the live traffic: overlap" in other.output, str(other)
+    assert load.failures == []
+    assert evidence(host, "shadow of the live traffic")["requests"] >= 20
+    assert host.ask("/version").json()["version"] == "v2"

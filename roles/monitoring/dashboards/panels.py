@@ -112,7 +112,10 @@ CPU = Panel(
 )
 DISK = Panel(
     "Disk that is left",
-    one("min by (mountpoint) (node_filesystem_avail_bytes / node_filesystem_size_bytes)", "{{mountpoint}}"),
+    one(
+        'min by (mountpoint) (node_filesystem_avail_bytes{mountpoint!~"/etc/.+"} / node_filesystem_size_bytes)',
+        "{{mountpoint}}",
+    ),
     "percentunit",
     good=(0.05, None),
     status="system",

@@ -108,22 +108,6 @@ def test_the_summary_says_of_each_host_how_it_ended(variables: dict[str, Any], i
     assert line.startswith(said)
 
 
-@pytest.mark.parametrize(
-    ("seen", "line"),
-    [
-        ({}, "not measured"),
-        ({"requests": 0}, "not measured"),
-        ({"requests": 40, "failures": 0, "p50_ms": 1.4, "p95_ms": 2.6, "p99_ms": None}, "40 requests, 0 failed, "),
-        (
-            {"requests": 40, "failures": 2, "longest_gap_ms": 120.4, "p50_ms": 1.4, "p95_ms": 2.6, "p99_ms": 9},
-            "40 requests, 2 failed, longest gap 120 ms, p50/p95/p99 1/3/9 ms",
-        ),
-    ],
-)
-def test_what_the_probe_saw_fits_in_a_line(seen: dict[str, Any], line: str) -> None:
-    assert rollout.probe_line(seen).startswith(line)
-
-
 def test_a_host_that_had_finished_is_not_said_to_be_untouched() -> None:
     finished = {"ended": {"result": "succeeded", "live": "new"}}
     hostvars = {

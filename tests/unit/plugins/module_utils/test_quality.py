@@ -124,7 +124,7 @@ def test_a_query_goes_to_prometheus() -> None:
     service = Service({9090: True})
     found = verdicts({"metrics": [{"promql": "sum(up) > 1", "max": 5}]}, service)
     assert found == [("fail", "7 instead of at most 5")]
-    assert service.asked == ["http://127.0.0.1:9090/api/v1/query?query=sum%28up%29%20%3E%201"]
+    assert service.asked == ["http://127.0.0.1:9090/davit/api/v1/query?query=sum%28up%29%20%3E%201"]
 
 
 def test_a_deploy_can_be_stopped_between_two_questions() -> None:

@@ -1,0 +1,101 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The callback report: what a deploy or rollback came to, as files for people and for a job's summary."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.davit.ec2.plugins.plugin_utils import report
+from ansible_collections.davit.ec2.plugins.plugin_utils.report import Step
+
+DOCUMENTATION = r"""
+name: report
+type: notification
+short_description: Write what a deploy or rollback came to, as JSON, Markdown and HTML
+version_added: 0.1.0
+description:
+  - After a play with steps of a release, writes C(<app>.json), C(<app>.md) and C(<app>.html) into a directory.
+  - In GitHub Actions the Markdown also becomes the job's summary, and a failure an annotation.
+  - Only fields that are known to hold nothing secret are taken out of what the steps return.
+options:
+  directory:
+    description: Directory to write into; nothing is written without one.
+    type: path
+    default: ""
+    env:
+      - name: DAVIT_REPORT_DIR
+author:
+  - The Davit maintainers (@davit-ec2)
+"""
+
+VARIABLE = "compose_release_app"
+
+
+class CallbackModule(CallbackBase):  # type: ignore[misc]
+    """Gathers the steps of a release as they end."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "notification"
+    CALLBACK_NAME = "davit.ec2.report"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began: dict[tuple[str, str], float] = {}
+        self._steps: list[Step] = []
+        self._app = ""
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        self._began[host.get_name(), task._uuid] = time.time()
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        self._take(result, failed=False)
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002 (Ansible passes it by name)
+        self._take(result, failed=True)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._take(result, failed=True)
+
+    def _take(self, result: Any, *, failed: bool) -> None:
+        task, host, now = result.task, result.host.get_name(), time.time()
+        action = str(task.resolved_action or task.action)
+        if action.removeprefix(report.PREFIX) not in report.PHASES:
+            return
+        self._app = str(task.args.get("app") or self._app)
+        began = self._began.get((host, task._uuid), now)
+        self._steps.append(Step(host, action, began, now, failed, dict(result.result)))
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ARG002
+        made = report.make(self._app, self._steps)
+        if made is None:
+            return
+        directory = str(self.get_option("directory") or "")
+        if directory:
+            place = Path(directory)
+            place.mkdir(parents=True, exist_ok=True)
+            for ending, text in (
+                ("json", made.to_json()),
+                ("md", report.markdown(made)),
+                ("html", report.as_html(made)),
+            ):
+                (place / f"{made.app or 'release'}.{ending}").write_text(text, encoding="utf-8")
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary:
+            with Path(summary).open("a", encoding="utf-8") as stream:
+                stream.write(report.markdown(made))
+        if os.environ.get("GITHUB_ACTIONS") == "true" and made.result not in (report.SUCCEEDED, report.UNCHANGED):
+            cause = next((host.cause for host in made.hosts if host.cause), report.headline(made))
+            self._display.display(f"::error title={_escaped(report.headline(made))}::{_escaped(cause)}")
+
+
+def _escaped(text: str) -> str:
+    """A text in a workflow command: what would end it, or begin another one, is escaped."""
+    escapes = {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}
+    return "".join(escapes.get(letter, letter) for letter in text)

@@ -1,0 +1,229 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""What can be wrong between a controller and a served release, judged from what was seen. No I/O here.
+
+Each judgement returns findings: what is wrong, what was seen, and what to do. None is a finding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+OPEN, REFUSED, SILENT = "open", "refused", "silent"
+OLDEST_ENGINE = 24
+SMALLEST_DISK_GB, FULL_DISK_MB = 15, 2048
+CLOCK_SECONDS = 30.0
+"""What a slow connection adds to the difference is no fault of the clock; AWS and TLS bear minutes."""
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong."""
+
+    what: str
+    evidence: str
+    remedy: str
+
+    def to_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def judge_key(text: str | None, mode: int, usable: bool, path: str) -> list[Finding]:
+    """The private key's file: its text (None when it is not there), its mode, whether ssh-keygen can use it."""
+    if text is None:
+        return [
+            Finding("the SSH key's file is not there", path, "Correct EC2_SSH_KEY or ansible_ssh_private_key_file.")
+        ]
+    found = []
+    crooked = [name for name, wrong in _crooked(text).items() if wrong]
+    if crooked:
+        found.append(
+            Finding(
+                "the SSH key was changed when it was copied",
+                f"{path}: {', '.join(crooked)}",
+                f"Write it anew: tr -d '\\r' < {path} | sed 's/^[ \\t]*//; s/[ \\t]*$//' > key.pem; chmod 600 key.pem",
+            )
+        )
+    elif not usable:
+        remedy = "Take the whole .pem file, with its first and last line; a passphrase has to be given to ssh-agent."
+        found.append(Finding("the SSH key cannot be used", f"{path}: ssh-keygen cannot read it", remedy))
+    if mode & 0o077:
+        found.append(Finding("others may read the SSH key", f"{path} has mode {mode & 0o777:04o}", f"chmod 600 {path}"))
+    return found
+
+
+def _crooked(text: str) -> dict[str, bool]:
+    lines = text.split("\n")
+    return {
+        "it has Windows line ends (CRLF)": "\r" in text,
+        "it has blanks at the begin or end of lines": any(line.strip("\r") != line.strip() for line in lines),
+        "its last line break is missing": bool(text) and not text.endswith("\n"),
+    }
+
+
+def judge_ssh(state: str, address: str, port: int) -> list[Finding]:
+    """Whether a connection to the SSH port could be made."""
+    at = f"{address}:{port}"
+    if state == REFUSED:
+        remedy = "Look at the instance's system log in EC2; sshd may not run, or a firewall of the host rejects it."
+        return [Finding("SSH is refused", f"{at} answers that nobody listens", remedy)]
+    if state == SILENT:
+        remedy = (
+            "Is the instance running? Does security_group_ssh_cidrs hold your public address? Then run"
+            " playbooks/provision.yml."
+        )
+        return [Finding("SSH does not answer", f"{at} is silent, as behind a security group that is closed", remedy)]
+    return []
+
+
+def judge_host_key(address: str, offered: Mapping[str, str], known: Mapping[str, Mapping[str, str]]) -> list[Finding]:
+    """The host's keys by type, and those that are known, by address and type."""
+    own = known.get(address, {})
+    other = [kind for kind, key in offered.items() if kind in own and own[kind] != key]
+    if other:
+        remedy = (
+            f"If the host was replaced: ssh-keygen -R {address}. If not, somebody may stand in between: do not go on."
+        )
+        return [Finding("the host's SSH key is another one", f"{address}: {', '.join(other)} has changed", remedy)]
+    if own or not offered:
+        return []
+    former = [name for name, keys in known.items() if any(keys.get(kind) == key for kind, key in offered.items())]
+    if former:
+        remedy = "Give the host an Elastic IP (playbooks/provision.yml does), and correct EC2_HOST and DNS."
+        return [Finding("the host's address has changed", f"it is {address} now and was {former[0]}", remedy)]
+    return []
+
+
+def judge_names(address: str, names: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """DNS: addresses by host name of a route."""
+    return [
+        Finding(
+            "DNS does not point here",
+            f"{name} is {', '.join(found) or 'unknown'}, and the host is {address}",
+            f"Set the A record of {name} to {address}.",
+        )
+        for name, found in names.items()
+        if address not in found
+    ]
+
+
+def judge_ports(outside: Mapping[int, str], inside: Mapping[int, str], dropped: Sequence[int]) -> list[Finding]:
+    """Who closes a public port: ``outside`` is how it looks from the controller, ``inside`` who listens (empty: nobody;
+    "loopback": only the host itself is served), ``dropped`` what the host's own firewall drops."""
+    found = []
+    for port, state in sorted(outside.items()):
+        if state == OPEN:
+            continue
+        at = f"port {port} is {state} from here"
+        listens = inside.get(port, "")
+        if port in dropped:
+            remedy = f"Remove the rule for port {port}: iptables -S INPUT, nft list ruleset."
+            found.append(Finding(f"the host's own firewall closes port {port}", f"{at}, and a rule drops it", remedy))
+        elif listens == "loopback":
+            remedy = "Publish it by the edge: deploy the app with Davit, which routes it."
+            found.append(Finding(f"port {port} serves the host alone", f"{at}; something listens on 127.0.0.1", remedy))
+        elif not listens:
+            remedy = "Run playbooks/configure.yml, which starts the edge."
+            found.append(Finding(f"nobody listens on port {port}", f"{at}, and no process has it", remedy))
+        else:
+            remedy = "Run playbooks/provision.yml, which opens 80 and 443; look for a network ACL if it does not help."
+            found.append(
+                Finding(f"the security group closes port {port}", f"{at}, and {listens} listens on the host", remedy)
+            )
+    return found
+
+
+def judge_docker(engine: str, compose: str, legacy: str) -> list[Finding]:
+    """Versions: of the engine, of Compose v2, and of docker-compose (v1); each empty when it is not there."""
+    configure = "Run playbooks/configure.yml."
+    if not engine:
+        return [Finding("there is no Docker engine", "docker does not answer", configure)]
+    found = []
+    major = re.match(r"\d+", engine)
+    if major is None or int(major[0]) < OLDEST_ENGINE:
+        remedy = "Upgrade it at a quiet time: playbooks/configure.yml -e docker_engine_upgrade=true"
+        found.append(Finding("the Docker engine is old", f"{engine}, older than {OLDEST_ENGINE}", remedy))
+    if not compose:
+        seen = f"docker-compose {legacy} is there, docker compose is not" if legacy else "docker compose is not there"
+        found.append(Finding("Compose v2 is missing", seen, configure))
+    return found
+
+
+def judge_disk(total_mb: int, free_mb: int, place: str) -> list[Finding]:
+    """Where the engine keeps its images."""
+    if free_mb < FULL_DISK_MB:
+        remedy = "Lower compose_release_keep, remove what is not needed (docker system df), or enlarge the volume."
+        return [Finding("the disk is full", f"{free_mb} MB are free at {place}", remedy)]
+    if total_mb < SMALLEST_DISK_GB * 1024:
+        remedy = "Enlarge the volume to 20 to 30 GB (ec2_instance_volume_gib) and grow its file system."
+        return [Finding("the disk is small", f"{total_mb // 1024} GB at {place}", remedy)]
+    return []
+
+
+def judge_memory(available_mb: int, needs: Mapping[str, int]) -> list[Finding]:
+    """Room for a second copy of each app; ``needs`` are the memory limits of what is live, in MB."""
+    return [
+        Finding(
+            "there is no room for two copies",
+            f"{app} may use {need} MB, and {available_mb} MB are available",
+            "Take a larger instance, lower mem_limit, or deploy with compose_release_stop_first=true.",
+        )
+        for app, need in sorted(needs.items())
+        if need > available_mb
+    ]
+
+
+def judge_clock(offset: float, kept: bool) -> list[Finding]:
+    """Seconds by which the host is ahead of the controller, and whether anything keeps its clock."""
+    remedy = "Run playbooks/configure.yml, which sets up time synchronization; chronyc tracking shows it."
+    if abs(offset) > CLOCK_SECONDS:
+        how = "ahead of" if offset > 0 else "behind"
+        return [Finding("the clock is off", f"it is {abs(offset):.0f} s {how} this machine's", remedy)]
+    return [] if kept else [Finding("nothing keeps the clock", "no time service runs", remedy)]
+
+
+def judge_images(machine: str, images: Mapping[str, str]) -> list[Finding]:
+    """Architecture by image, against the machine's (`uname -m`)."""
+    own = ARCHITECTURES.get(machine, machine)
+    return [
+        Finding(
+            "an image is for another architecture",
+            f"{name} is for {architecture}, and the host is {own}",
+            f"Build it for {own}: docker buildx build --platform linux/{own}",
+        )
+        for name, architecture in sorted(images.items())
+        if architecture and architecture != own
+    ]
+
+
+def judge_certificates(ends: Mapping[str, float | None], now: float, acme_errors: Sequence[str]) -> list[Finding]:
+    """When the certificate of each name ends, in seconds since 1970; None for the edge's own stand-in."""
+    found = []
+    for name, end in sorted(ends.items()):
+        if end is None:
+            seen = acme_errors[-1] if acme_errors else "the edge serves its own stand-in"
+            remedy = (
+                "Port 80 has to be reachable and DNS has to point here; docker logs davit-edge-traefik-1 says more."
+            )
+            found.append(Finding(f"there is no certificate for {name}", seen[:300], remedy))
+        elif end < now:
+            remedy = "Renew it in edge_certificates and run playbooks/configure.yml; with ACME look at the edge's log."
+            found.append(
+                Finding(f"the certificate of {name} has expired", f"{(now - end) / 86400:.0f} days ago", remedy)
+            )
+    return found
+
+
+def judge_registry(refused: Mapping[str, str]) -> list[Finding]:
+    """Images that the registry does not give away, with its words."""
+    return [
+        Finding(
+            "the registry does not give the image away",
+            f"{image}: {words[:200]}",
+            "Use a token with read:packages in registry_login_password (GHCR_PAT), of a user who may see the package.",
+        )
+        for image, words in sorted(refused.items())
+    ]

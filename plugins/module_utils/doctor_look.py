@@ -1,0 +1,192 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""What doctor.py judges, as it is on this host. Only looks: nothing here changes anything."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    candidate,
+    capacity,
+    distribution,
+    doctor,
+    engine_api,
+    ports,
+    registry,
+    store,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import Finding
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+
+EDGE = "davit-edge-traefik-1"
+_DROP = re.compile(r"^-A INPUT .*--dports? (\S+) .*-j (?:DROP|REJECT)", re.MULTILINE)
+_ENDS = re.compile(r"notAfter=(.*)")
+_STAND_IN = "TRAEFIK DEFAULT CERT"
+
+
+def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str, str, str]) -> list[Finding]:
+    """Everything. ``login`` is registry, user and password; without a user no image is asked for."""
+    engine_version = _said("docker", "version", "--format", "{{.Server.Version}}")
+    findings = doctor.judge_docker(
+        engine_version,
+        _said("docker", "compose", "version", "--short"),
+        _said("docker-compose", "version", "--short"),
+    )
+    live = _live(root)
+    place = _engine_place() if engine_version else "/"
+    usage = shutil.disk_usage(place)
+    findings += doctor.judge_disk(usage.total >> 20, usage.free >> 20, place)
+    findings += doctor.judge_memory(capacity.available_memory_mb(), {name: _needs(one) for name, one in live.items()})
+    findings += doctor.judge_clock(offset, _clock_is_kept())
+    findings += doctor.judge_ports(outside, _listeners(tuple(outside)), _dropped(tuple(outside)))
+    if engine_version:
+        images = {image: _architecture(image) for release in live.values() for image in release.pinned_images}
+        findings += doctor.judge_images(platform.machine(), images)
+        findings += doctor.judge_certificates(_certificates(live), time.time(), _acme_errors())
+        findings += doctor.judge_registry(_refused(live, *login))
+    return findings
+
+
+def _said(*argv: str) -> str:
+    """The first line that a program prints; nothing when it is not there, or fails."""
+    try:
+        lines = run(list(argv), timeout=20, environment={"HOME": "/nonexistent"}).stdout.strip().splitlines()
+    except (CommandError, OSError):
+        return ""
+    return lines[0] if lines else ""
+
+
+def _live(root: str) -> dict[str, Release]:
+    found = {}
+    for path in sorted(Path(root).glob("apps/*/live")):
+        with contextlib.suppress(DavitError):
+            layout = AppLayout(path.parent.name, root)
+            name = store.pointed(layout.live)
+            release = candidate.load_or_none(layout, name) if name else None
+            if release is not None:
+                found[layout.app] = release
+    return found
+
+
+def _engine_place() -> str:
+    try:
+        return Engine().root_directory()
+    except DavitError:
+        return "/"
+
+
+def _needs(release: Release) -> int:
+    """MB that the release's containers may use together, by their limits."""
+    try:
+        ids = [container.id for container in Engine().containers(release.project)]
+        records = [engine_api.call("GET", f"/containers/{identity}/json")[1] for identity in ids]
+    except (DavitError, OSError):
+        return 0
+    return sum(int((record.get("HostConfig") or {}).get("Memory") or 0) for record in records) >> 20
+
+
+def _clock_is_kept() -> bool:
+    """Whether something keeps the clock; a container has its machine's."""
+    if _said("systemd-detect-virt", "--container") not in ("", "none"):
+        return True
+    services = ("chrony", "chronyd", "systemd-timesyncd", "ntpsec", "ntpd")
+    return any(_said("systemctl", "is-active", service) == "active" for service in services)
+
+
+def _listeners(wanted: tuple[int, ...]) -> dict[int, str]:
+    """Who has each port; "loopback" when it is bound there alone."""
+    owners = ports.owners(wanted)
+    return {port: "loopback" if _only_loopback(port) else owner for port, owner in owners.items()}
+
+
+def _only_loopback(port: int) -> bool:
+    places = set()
+    for table, loopback in (("/proc/net/tcp", "0100007F"), ("/proc/net/tcp6", "0" * 24 + "01000000")):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                address, _, number = fields[1].rpartition(":")
+                if fields[3] == "0A" and int(number, 16) == port:
+                    places.add(address == loopback)
+    return places == {True}
+
+
+def _dropped(wanted: tuple[int, ...]) -> list[int]:
+    """The ports that a rule of the host's own firewall drops."""
+    try:
+        rules = run(["iptables", "-w", "-S", "INPUT"], timeout=20).stdout
+    except (CommandError, OSError):
+        return []
+    named = {port for found in _DROP.findall(rules) for port in found.split(",")}
+    return [port for port in wanted if str(port) in named]
+
+
+def _architecture(image: str) -> str:
+    try:
+        status, record = engine_api.call("GET", f"/images/{image}/json")
+    except (DavitError, OSError):
+        return ""
+    return str(record.get("Architecture", "")) if status == 200 else ""
+
+
+def _certificates(live: Mapping[str, Release]) -> dict[str, float | None]:
+    """When the certificate of each HTTPS name ends."""
+    names = {name for release in live.values() if release.tls for e in release.endpoints for name in e.route.hosts}
+    return {name: _certificate_end(name) for name in sorted(names)}
+
+
+def _certificate_end(name: str) -> float | None:
+    asked = ["openssl", "s_client", "-connect", "127.0.0.1:443", "-servername", name]
+    try:
+        chain = run(asked, stdin="", timeout=20).stdout
+        shown = run(["openssl", "x509", "-noout", "-enddate", "-subject"], stdin=chain, timeout=20).stdout
+    except (CommandError, OSError):
+        return None
+    found = _ENDS.search(shown)
+    if found is None or _STAND_IN in shown:
+        return None
+    return time.mktime(time.strptime(found[1].strip(), "%b %d %H:%M:%S %Y %Z")) - time.timezone
+
+
+def _acme_errors() -> list[str]:
+    try:
+        lines = Engine().logs(EDGE, 500)
+    except DavitError:
+        return []
+    return [line for line in lines if "acme" in line.lower() and '"level":"error"' in line]
+
+
+def _refused(live: Mapping[str, Release], server: str, username: str, password: str) -> dict[str, str]:
+    """The images of what is live that the registry does not give to this user, with its words."""
+    if not username:
+        return {}
+    images = {image.reference for release in live.values() for image in release.images.values()}
+    wanted = sorted(image for image in images if distribution.registry_of(image) == server)
+    if not wanted:
+        return {}
+    try:
+        login = registry.login(server, username, password, 300)
+    except DavitError as error:
+        return {wanted[0]: str(error)}
+    refused: dict[str, Any] = {}
+    try:
+        for image in wanted:
+            try:
+                distribution.digest_of(image, login, 30.0)
+            except DavitError as error:
+                refused[image] = str(error)
+    finally:
+        registry.logout(login)
+    return refused

@@ -1,0 +1,194 @@
+#!/usr/bin/python
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Look at the way from here to a host, and explain what is wrong with it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: doctor_way
+short_description: Look at the way from here to a host, and explain what is wrong with it
+version_added: 0.1.0
+description:
+  - For the controller. Looks at the SSH key's file, at the SSH port and the host's key, at public ports and at DNS, and
+    changes nothing.
+options:
+  address:
+    description: Address of the host.
+    type: str
+    required: true
+  port:
+    description: SSH port.
+    type: int
+    default: 22
+  key_file:
+    description: File of the private key; not looked at when empty.
+    type: path
+  known_hosts:
+    description: Files with known host keys.
+    type: list
+    elements: path
+    default: []
+  alias:
+    description: Name under which the host's key is kept, when it is not the address.
+    type: str
+    default: ""
+  ports:
+    description: Public ports that have to answer.
+    type: list
+    elements: int
+    default: [80]
+  names:
+    description: Host names that have to point to O(address).
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds to wait for one answer.
+    type: float
+    default: 5.0
+author:
+  - The Davit maintainers (@davit-ec2)
+"""
+
+EXAMPLES = r"""
+- name: Look at the way to the host
+  davit.ec2.doctor_way:
+    address: "{{ ansible_host }}"
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+findings:
+  description: What is wrong, with evidence and remedy.
+  type: list
+  elements: dict
+  returned: success
+ssh:
+  description: Whether SSH can be tried, as V(open), V(refused) or V(silent).
+  type: str
+  returned: success
+outside:
+  description: How each port looks from here.
+  type: dict
+  returned: success
+now:
+  description: This machine's time in seconds since 1970.
+  type: float
+  returned: success
+"""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import doctor
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+# A server of HTTP answers anything with a line break; one of HTTPS answers what is no handshake with an alert.
+HELLO = {80: b"HEAD / HTTP/1.0\r\n\r\n", 443: b"\x16\x03\x01\x00\x01\x00"}
+
+ARGUMENTS: dict[str, Any] = {
+    "address": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 22},
+    "key_file": {"type": "path", "no_log": False},
+    "known_hosts": {"type": "list", "elements": "path", "default": []},
+    "alias": {"type": "str", "default": ""},
+    "ports": {"type": "list", "elements": "int", "default": [80]},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "timeout": {"type": "float", "default": 5.0},
+}
+
+
+def connect(address: str, port: int, timeout: float, said: bytes) -> str:
+    """How a TCP port looks from here: whether anything answers to ``said``.
+
+    A connection alone says little: what stands in front of a host may take it, and then nobody is there.
+    """
+    try:
+        with socket.create_connection((address, port), timeout) as stream:
+            stream.settimeout(timeout)
+            stream.sendall(said)
+            return doctor.OPEN if stream.recv(1) else doctor.REFUSED
+    except (ConnectionRefusedError, ConnectionResetError, BrokenPipeError):
+        return doctor.REFUSED
+    except OSError:
+        return doctor.SILENT
+
+
+def look_at_key(path: str) -> list[doctor.Finding]:
+    """The findings on the key's file."""
+    file = Path(path).expanduser()
+    try:
+        text, mode = file.read_text(encoding="utf-8", errors="replace"), file.stat().st_mode
+    except OSError:
+        return doctor.judge_key(None, 0, False, path)
+    usable = subprocess.run(["ssh-keygen", "-y", "-P", "", "-f", str(file)], capture_output=True, check=False)
+    # It refuses a file that others may read, whatever is in it.
+    return doctor.judge_key(text, mode, usable.returncode == 0 or bool(mode & 0o077), path)
+
+
+def offered_keys(address: str, port: int, timeout: float) -> dict[str, str]:
+    """The host's keys by type."""
+    argv = ["ssh-keyscan", "-T", str(int(timeout)), "-p", str(port), "--", address]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return {
+        kind: key for _, kind, key in (line.split()[:3] for line in done.stdout.splitlines() if line[:1] not in "#")
+    }
+
+
+def known_keys(files: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Name to key by type, of files whose names are not hashed."""
+    known: dict[str, dict[str, str]] = {}
+    for file in files:
+        try:
+            lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.split()
+            if len(fields) >= 3 and not line.startswith(("#", "@")):
+                for name in fields[0].split(","):
+                    known.setdefault(name, {})[fields[1]] = fields[2]
+    return known
+
+
+def resolve(name: str) -> list[str]:
+    """The addresses of a name."""
+    try:
+        return sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)})
+    except OSError:
+        return []
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    given = module.params
+    address, timeout = given["address"], given["timeout"]
+    findings = look_at_key(given["key_file"]) if given["key_file"] else []
+    ssh = connect(address, given["port"], timeout, b"")
+    findings += doctor.judge_ssh(ssh, address, given["port"])
+    if ssh == doctor.OPEN:
+        offered = offered_keys(address, given["port"], timeout)
+        findings += doctor.judge_host_key(given["alias"] or address, offered, known_keys(given["known_hosts"]))
+    findings += doctor.judge_names(address, {name: resolve(name) for name in given["names"]})
+    return {
+        "changed": False,
+        "findings": [finding.to_json() for finding in findings],
+        "ssh": ssh,
+        "outside": {str(port): connect(address, port, timeout, HELLO.get(port, b"")) for port in given["ports"]},
+        "now": time.time(),
+    }
+
+
+def main() -> None:
+    run_module(ARGUMENTS, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""What is a finding, and what is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import doctor
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import OPEN, REFUSED, SILENT, Finding
+
+KEY = "-----BEGIN KEY-----\nabc\n-----END KEY-----\n"
+A, B = {"ssh-ed25519": "AAA"}, {"ssh-ed25519": "BBB"}
+
+
+@pytest.mark.parametrize(
+    ("findings", "what"),
+    [
+        (doctor.judge_key(KEY, 0o600, True, "k"), []),
+        (doctor.judge_key(None, 0, False, "k"), ["the SSH key's file is not there"]),
+        (
+            doctor.judge_key(KEY.replace("\n", "\r\n"), 0o600, False, "k"),
+            ["the SSH key was changed when it was copied"],
+        ),
+        (
+            doctor.judge_key(KEY.replace("abc", "abc "), 0o600, False, "k"),
+            ["the SSH key was changed when it was copied"],
+        ),
+        (doctor.judge_key(KEY.strip(), 0o600, True, "k"), ["the SSH key was changed when it was copied"]),
+        (doctor.judge_key(KEY, 0o600, False, "k"), ["the SSH key cannot be used"]),
+        (doctor.judge_key(KEY, 0o644, True, "k"), ["others may read the SSH key"]),
+        (doctor.judge_ssh(OPEN, "h", 22), []),
+        (doctor.judge_ssh(REFUSED, "h", 22), ["SSH is refused"]),
+        (doctor.judge_ssh(SILENT, "h", 22), ["SSH does not answer"]),
+        (doctor.judge_host_key("h", A, {"h": A}), []),
+        (doctor.judge_host_key("h", A, {}), []),
+        (doctor.judge_host_key("h", A, {"h": B}), ["the host's SSH key is another one"]),
+        (doctor.judge_host_key("h", A, {"old": A}), ["the host's address has changed"]),
+        (doctor.judge_host_key("h", {}, {"old": A}), []),
+        (doctor.judge_names("1.2.3.4", {"a": ["1.2.3.4", "::1"]}), []),
+        (doctor.judge_names("1.2.3.4", {"a": []}), ["DNS does not point here"]),
+        (doctor.judge_names("1.2.3.4", {"a": ["9.9.9.9"]}), ["DNS does not point here"]),
+        (doctor.judge_ports({80: OPEN}, {}, []), []),
+        (doctor.judge_ports({80: SILENT}, {80: "traefik"}, [80]), ["the host's own firewall closes port 80"]),
+        (doctor.judge_ports({80: REFUSED}, {80: "loopback"}, []), ["port 80 serves the host alone"]),
+        (doctor.judge_ports({80: REFUSED}, {}, []), ["nobody listens on port 80"]),
+        (doctor.judge_ports({80: SILENT}, {80: "traefik"}, []), ["the security group closes port 80"]),
+        (doctor.judge_docker("26.1.5", "2.26.1", ""), []),
+        (doctor.judge_docker("", "", ""), ["there is no Docker engine"]),
+        (doctor.judge_docker("20.10.5", "2.26.1", ""), ["the Docker engine is old"]),
+        (doctor.judge_docker("26.1.5", "", "1.29.2"), ["Compose v2 is missing"]),
+        (doctor.judge_disk(30_000, 10_000, "/"), []),
+        (doctor.judge_disk(30_000, 1_000, "/"), ["the disk is full"]),
+        (doctor.judge_disk(8_000, 4_000, "/"), ["the disk is small"]),
+        (doctor.judge_memory(1000, {"shop": 900}), []),
+        (doctor.judge_memory(1000, {"shop": 1001, "b": 1}), ["there is no room for two copies"]),
+        (doctor.judge_clock(5, True), []),
+        (doctor.judge_clock(-7200, True), ["the clock is off"]),
+        (doctor.judge_clock(7200, True), ["the clock is off"]),
+        (doctor.judge_clock(0, False), ["nothing keeps the clock"]),
+        (doctor.judge_images("x86_64", {"a": "amd64", "b": ""}), []),
+        (doctor.judge_images("x86_64", {"a": "arm64"}), ["an image is for another architecture"]),
+        (doctor.judge_images("aarch64", {"a": "amd64"}), ["an image is for another architecture"]),
+        (doctor.judge_certificates({"a": 200.0}, 100.0, []), []),
+        (doctor.judge_certificates({"a": 50.0}, 100.0, []), ["the certificate of a has expired"]),
+        (doctor.judge_certificates({"a": None}, 100.0, ["acme: no"]), ["there is no certificate for a"]),
+        (doctor.judge_registry({}), []),
+        (doctor.judge_registry({"a": "denied"}), ["the registry does not give the image away"]),
+    ],
+)
+def test_what_is_wrong_is_named(findings: list[Finding], what: list[str]) -> None:
+    assert [finding.what for finding in findings] == what
+    told: list[dict[str, Any]] = [finding.to_json() for finding in findings]
+    assert all(one["evidence"] and one["remedy"] for one in told)

@@ -1,0 +1,63 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""How a port looks from here, whatever stands in front of it."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import doctor
+from ansible_collections.davit.ec2.plugins.modules import doctor_way
+
+
+@contextlib.contextmanager
+def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                stream, _ = listener.accept()
+                with stream:
+                    answer(stream)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listener.getsockname()[1])
+    thread.join(5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        (lambda stream: stream.sendall(b"SSH-2.0"), doctor.OPEN),
+        (lambda stream: stream.close(), doctor.REFUSED),
+        (lambda _stream: threading.Event().wait(1), doctor.SILENT),
+    ],
+)
+def test_a_connection_alone_is_no_answer(answer: Callable[[socket.socket], None], state: str) -> None:
+    with server(answer) as port:
+        assert doctor_way.connect("127.0.0.1", port, 0.4, b"") == state
+
+
+def test_a_port_that_nobody_has_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert doctor_way.connect("127.0.0.1", port, 1, b"x") == doctor.REFUSED
+
+
+def test_known_keys_are_read_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "known_hosts"
+    file.write_text("# a comment\na,b ssh-ed25519 AAA\na ssh-rsa BBB\n@revoked * ssh-rsa C\nbroken\n", encoding="utf-8")
+    known = doctor_way.known_keys([str(file), str(tmp_path / "absent")])
+    assert known == {"a": {"ssh-ed25519": "AAA", "ssh-rsa": "BBB"}, "b": {"ssh-ed25519": "AAA"}}
+
+
+def test_a_name_that_nobody_knows_has_no_address() -> None:
+    assert doctor_way.resolve("localhost")
+    assert doctor_way.resolve("nowhere.invalid") == []
