@@ -4,16 +4,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
-from typing import Any
-
-from ansible.plugins.callback import CallbackBase
-
-from ansible_collections.davit.ec2.plugins.plugin_utils import report
-from ansible_collections.davit.ec2.plugins.plugin_utils.report import Step
-
 DOCUMENTATION = r"""
 name: report
 type: notification
@@ -34,7 +24,15 @@ author:
   - The Davit maintainers (@davit-ec2)
 """
 
-VARIABLE = "compose_release_app"
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
+from ansible_collections.davit.ec2.plugins.plugin_utils import report
+from ansible_collections.davit.ec2.plugins.plugin_utils.report import Step
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]

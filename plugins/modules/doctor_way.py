@@ -124,7 +124,7 @@ def connect(address: str, port: int, timeout: float, said: bytes) -> str:
 
 def look_at_key(path: str) -> list[doctor.Finding]:
     """The findings on the key's file."""
-    file = Path(path).expanduser()
+    file = Path(path)
     try:
         text, mode = file.read_text(encoding="utf-8", errors="replace"), file.stat().st_mode
     except OSError:
@@ -148,7 +148,7 @@ def known_keys(files: Iterable[str]) -> dict[str, dict[str, str]]:
     known: dict[str, dict[str, str]] = {}
     for file in files:
         try:
-            lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
+            lines = Path(file).read_text(encoding="utf-8").splitlines()
         except OSError:
             continue
         for line in lines:
