@@ -31,7 +31,7 @@ service_mypy() {
 }
 
 # The collection is reached through the self-link, so that each file has one name: the one that it is imported by.
-check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins bench tests requirements --exclude "^tests/(lab|e2e/images)/"
+check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins bench tests requirements --exclude "^tests/(browser|lab|e2e/images)/"
 check mypy-lab lab_mypy
 check mypy-service service_mypy
 workflows() {

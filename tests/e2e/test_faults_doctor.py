@@ -34,6 +34,12 @@ def planted(target: Target, plant: str, mend: str) -> Iterator[dict[str, Any]]:
         target.inside(mend)
 
 
+@contextlib.contextmanager
+def _with_nothing(block: AbstractContextManager[None]) -> Iterator[dict[str, Any]]:
+    with block:
+        yield {}
+
+
 def script(plant: str, mend: str) -> Plant:
     return lambda target, _folder: planted(target, plant, mend)
 
@@ -105,9 +111,9 @@ FAULTS: dict[str, Plant] = {
         lambda _t, _f: {"compose_release_routes": [{"service": "web", "hosts": ["localhost"]}]}
     ),
     "Compose v2 is missing": script(
-        f"mv {COMPOSE} /root/docker-compose-v2; " + FAKE.format(name="docker-compose", body="echo 1.29.2"),
+        f"mv {COMPOSE} /var/tmp/docker-compose-v2; " + FAKE.format(name="docker-compose", body="echo 1.29.2"),
         "p=$(ls -d /usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins 2>/dev/null | head -1);"
-        "mv /root/docker-compose-v2 $p/docker-compose; rm /usr/local/bin/docker-compose",
+        "mv /var/tmp/docker-compose-v2 $p/docker-compose; rm /usr/local/bin/docker-compose",
     ),
     "the Docker engine is old": script(OLD, "rm /usr/local/bin/docker"),
     "the disk is full": script("mount -t tmpfs -o size=1g tmpfs /var/lib/docker", "umount /var/lib/docker"),
@@ -119,12 +125,6 @@ FAULTS: dict[str, Plant] = {
     "nobody listens on port 80": script("docker stop davit-edge-traefik-1", "docker start davit-edge-traefik-1"),
     "the registry does not give the image away": variables(lambda _t, _f: {"registry_login_password": "wrong"}),
 }
-
-
-@contextlib.contextmanager
-def _with_nothing(block: AbstractContextManager[None]) -> Iterator[dict[str, Any]]:
-    with block:
-        yield {}
 
 
 def test_a_host_that_is_well_has_no_finding(target: Target) -> None:
