@@ -206,48 +206,6 @@ def test_a_deploy_and_a_host_that_is_down_keep_quiet_what_follows_from_them(busy
     until(lambda: suppressed(busy) >= {"Noisy", "Urgent"}, 30)
 
 
-def gate_with(**check: Any) -> dict[str, Any]:
-    """The service's own HTTP checks, and one bound on what Prometheus says."""
-    declared = yaml.safe_load((ROOT / "service/deploy.yml").read_text())["compose_release_gate"]
-    return {"http": declared["http"], "metrics": [{"name": "told", **check}]}
-
-
-def test_a_gate_can_ask_prometheus_about_the_candidate(busy: Monitored) -> None:
-    before = busy.target.live("restaurant-search")
-    ready = 'service_ready{role="candidate"}'
-    good = busy.target.fleet.run(
-        "deploy", compose_release_gate=gate_with(promql=ready, min=1), compose_release_soak_seconds=0
-    )
-    assert good.rc == 0, str(good)
-    live = busy.target.live("restaurant-search")
-    assert live != before
-    bad = busy.target.fleet.run(
-        "deploy", compose_release_gate=gate_with(promql=ready, min=2), compose_release_soak_seconds=0
-    )
-    assert bad.rc != 0, str(bad)
-    assert "system gate, told: 1 (app=restaurant-search" in bad.output, str(bad)
-    assert busy.target.live("restaurant-search") == live
-
-
-def test_a_release_that_breaks_a_bound_in_its_soak_is_taken_back(busy: Monitored) -> None:
-    live = busy.target.live("restaurant-search")
-    missing = 'http_requests_total{path="/search",status="422"}'
-    bound = {"metric": missing, "of": 'http_requests_total{path="/search"}', "max": 0.5, "at": "soak", "level": "data"}
-    with Controller(
-        "deploy",
-        busy.target.fleet.inventory,
-        {"compose_release_gate": gate_with(**bound), "compose_release_soak_seconds": 60},
-    ) as deploy:
-        until(lambda: "soak" in busy.target.inside("cat /opt/davit/apps/restaurant-search/deploy.json || true"), 60)
-        while deploy.running:
-            busy.ask_many([], [{}] * 5)
-        result = deploy.wait(60)
-    assert result.rc != 0, str(result)
-    assert "in the soak, data gate, told: 1 instead of at most 0.5" in result.output, str(result)
-    assert busy.target.live("restaurant-search") == live
-    assert busy.target.history("restaurant-search")[-1]["result"] == "rolled back"
-
-
 SERIES = """
 import json, sys
 from pathlib import Path
@@ -349,6 +307,48 @@ def test_the_status_page_says_so_when_it_knows_nothing(busy: Monitored) -> None:
     finally:
         busy.target.inside("mv /tmp/panels.json /opt/davit/monitoring/prometheus/user/panels.json")
     assert "fine" not in page["seen"]["#verdict"][0]["text"].lower()
+
+
+def gate_with(**check: Any) -> dict[str, Any]:
+    """The service's own HTTP checks, and one bound on what Prometheus says."""
+    declared = yaml.safe_load((ROOT / "service/deploy.yml").read_text())["compose_release_gate"]
+    return {"http": declared["http"], "metrics": [{"name": "told", **check}]}
+
+
+def test_a_gate_can_ask_prometheus_about_the_candidate(busy: Monitored) -> None:
+    before = busy.target.live("restaurant-search")
+    ready = 'service_ready{role="candidate"}'
+    good = busy.target.fleet.run(
+        "deploy", compose_release_gate=gate_with(promql=ready, min=1), compose_release_soak_seconds=0
+    )
+    assert good.rc == 0, str(good)
+    live = busy.target.live("restaurant-search")
+    assert live != before
+    bad = busy.target.fleet.run(
+        "deploy", compose_release_gate=gate_with(promql=ready, min=2), compose_release_soak_seconds=0
+    )
+    assert bad.rc != 0, str(bad)
+    assert "system gate, told: 1 (app=restaurant-search" in bad.output, str(bad)
+    assert busy.target.live("restaurant-search") == live
+
+
+def test_a_release_that_breaks_a_bound_in_its_soak_is_taken_back(busy: Monitored) -> None:
+    live = busy.target.live("restaurant-search")
+    missing = 'http_requests_total{path="/search",status="422"}'
+    bound = {"metric": missing, "of": 'http_requests_total{path="/search"}', "max": 0.5, "at": "soak", "level": "data"}
+    with Controller(
+        "deploy",
+        busy.target.fleet.inventory,
+        {"compose_release_gate": gate_with(**bound), "compose_release_soak_seconds": 60},
+    ) as deploy:
+        until(lambda: "soak" in busy.target.inside("cat /opt/davit/apps/restaurant-search/deploy.json || true"), 60)
+        while deploy.running:
+            busy.ask_many([], [{}] * 5)
+        result = deploy.wait(60)
+    assert result.rc != 0, str(result)
+    assert "in the soak, data gate, told: 1 instead of at most 0.5" in result.output, str(result)
+    assert busy.target.live("restaurant-search") == live
+    assert busy.target.history("restaurant-search")[-1]["result"] == "rolled back"
 
 
 def test_switched_off_it_is_gone_from_the_edge(busy: Monitored) -> None:
