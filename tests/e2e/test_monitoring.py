@@ -178,9 +178,12 @@ def test_a_mistake_in_a_rule_is_refused_and_the_old_rules_stay(busy: Monitored) 
 def test_a_changed_rule_is_a_reload_and_no_restart(busy: Monitored) -> None:
     began = busy.value("process_start_time_seconds{job='prometheus'}")
     other = {"test": {"groups": [{"name": "test", "rules": [{"record": "test:one", "expr": "vector(1)"}]}]}}
-    result = busy.target.fleet.run("configure", monitoring_extra_rules=other)
+    mail = {"to": "ops@example.org", "from": "davit@example.org", "server": "127.0.0.1:25", "username": "davit"}
+    mail["password"] = 'it\'s "quoted" 100% #1'
+    result = busy.target.fleet.run("configure", monitoring_extra_rules=other, monitoring_email=mail)
     assert result.rc == 0, str(result)
-    assert "reloaded prometheus" in result.output, str(result)
+    assert "reloaded alertmanager, prometheus" in result.output, str(result)
+    assert mail["password"] not in result.output
     until(lambda: busy.value("test:one") == 1, 30)
     assert busy.value("process_start_time_seconds{job='prometheus'}") == began
 
