@@ -107,7 +107,7 @@ ARGUMENTS: dict[str, Any] = {
     "project": {"type": "str", "required": True},
     "directory": {"type": "path", "required": True},
     "compose": {"type": "dict", "required": True},
-    "files": {"type": "dict", "required": True},
+    "files": {"type": "dict", "required": True, "no_log": True},
     "checks": {
         "type": "list",
         "elements": "dict",

@@ -180,7 +180,7 @@ def test_a_changed_rule_is_a_reload_and_no_restart(busy: Monitored) -> None:
     other = {"test": {"groups": [{"name": "test", "rules": [{"record": "test:one", "expr": "vector(1)"}]}]}}
     mail = {"to": "ops@example.org", "from": "davit@example.org", "server": "127.0.0.1:25", "username": "davit"}
     mail["password"] = 'it\'s "quoted" 100% #1'
-    result = busy.target.fleet.run("configure", monitoring_extra_rules=other, monitoring_email=mail)
+    result = busy.target.fleet.run("configure", "-vvv", monitoring_extra_rules=other, monitoring_email=mail)
     assert result.rc == 0, str(result)
     assert "reloaded alertmanager, prometheus" in result.output, str(result)
     assert mail["password"] not in result.output
