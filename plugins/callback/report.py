@@ -17,7 +17,6 @@ options:
   directory:
     description: Directory to write into; nothing is written without one.
     type: path
-    default: ""
     env:
       - name: DAVIT_REPORT_DIR
 author:
@@ -74,9 +73,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         made = report.make(self._app, self._steps)
         if made is None:
             return
-        directory = str(self.get_option("directory") or "")
+        directory = self.get_option("directory")
         if directory:
-            place = Path(directory)
+            place = Path(str(directory))
             place.mkdir(parents=True, exist_ok=True)
             for ending, text in (
                 ("json", made.to_json()),

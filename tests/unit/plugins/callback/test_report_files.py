@@ -1,0 +1,44 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Where the report goes: where it is asked to go, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from ansible_collections.davit.ec2.plugins.callback import report
+
+
+def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, directory: str | None, **environment: str) -> list[str]:
+    """The files that lie about after a play with one step of a release."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    plugin = report.CallbackModule()
+    monkeypatch.setattr(plugin, "get_option", lambda _name: directory)
+    task = SimpleNamespace(_uuid="1", resolved_action="davit.ec2.rollback", action="rollback", args={"app": "shop"})
+    host = SimpleNamespace(get_name=lambda: "web-1")
+    plugin.v2_runner_on_start(host, task)
+    result = {"live": "r1", "ended": {"result": "succeeded"}}
+    plugin.v2_runner_on_ok(SimpleNamespace(task=task, host=host, result=result))
+    plugin.v2_playbook_on_stats(None)
+    return sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_nothing_is_written_unasked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert told(monkeypatch, tmp_path, None) == []
+    # An empty path would become the current directory.
+    assert "default" not in yaml.safe_load(report.DOCUMENTATION)["options"]["directory"]
+
+
+def test_it_goes_into_the_directory_and_into_the_job_s_summary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    found = told(monkeypatch, tmp_path, str(tmp_path / "out"), GITHUB_STEP_SUMMARY=str(summary))
+    assert found == ["out/shop.html", "out/shop.json", "out/shop.md", "summary.md"]
+    assert "rollback of shop: succeeded" in summary.read_text(encoding="utf-8")
