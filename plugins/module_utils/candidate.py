@@ -192,23 +192,48 @@ def judge(
     if verdict["verdict"] != gates.PASS or asked.empty:
         return verdict
     gate, begin = gate_of(wanted), time.monotonic()
-    way = quality.Way(partial(ask, gate), interrupted, partial(_live_log, live, engine))
-    # The candidate's questions, sent to where the live release answers.
-    beside = None if live is None else (quality.parse(wanted.gate, live.endpoints, wanted.metrics), "")
+    way = quality.Way(partial(ask, gate), _until_it_dies(wanted, engine, interrupted), partial(_live_log, live, engine))
+    # The candidate's questions, sent to where the live release answers; its metrics are its own business, and may be
+    # those of a service that the live release does not have.
+    asks = {key: wanted.gate[key] for key in ("golden", "shadow") if key in wanted.gate}
+    beside = None if live is None else (quality.parse(asks, live.endpoints, {}), "")
     try:
         findings = quality.judge(asked, way, beside or (quality.Quality(), alone), gate.timeout)
         result, cause = golden_set.verdict(findings)
     except DavitError as error:
         findings, result, cause = [], gates.FAIL, str(error)
-    died = next((c for c in engine.containers(wanted.project) if c.service in wanted.beside and c.ended), None)
-    if result != gates.PASS and died is not None:
-        cause = f"container {died.service}: {died.ended}"
+    if result != gates.PASS:
+        cause = _death(wanted, engine) or cause
     return {
         "verdict": result,
         "cause": cause,
         "seconds": round(verdict["seconds"] + time.monotonic() - begin, 2),
         "checks": verdict["checks"] + [finding.to_json() for finding in findings],
     }
+
+
+def _death(wanted: Release, engine: Engine) -> str | None:
+    """Which container of ``wanted`` has ended, and how; None when none has, or the engine does not tell."""
+    try:
+        ended = [c for c in engine.containers(wanted.project) if c.service in wanted.beside and c.ended]
+    except DavitError:
+        return None
+    return f"container {ended[0].service}: {ended[0].ended}" if ended else None
+
+
+def _until_it_dies(wanted: Release, engine: Engine, interrupted: GiveUp) -> GiveUp:
+    """The reason to stop judging: somebody asks for it, or a process is gone, which is looked for now and then."""
+    looked = time.monotonic()
+
+    def reason() -> str | None:
+        nonlocal looked
+        stopped = interrupted()
+        if stopped or time.monotonic() - looked < gate_run.MEANWHILE:
+            return stopped
+        looked = time.monotonic()
+        return _death(wanted, engine)
+
+    return reason
 
 
 def _live_log(live: Release | None, engine: Engine, lines: int) -> list[str]:
