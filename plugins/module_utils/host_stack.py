@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,10 @@ from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 COMPOSE = "compose.yaml"
+APPLIED = ".applied"
+"""Holds the hash of the files that the running project has taken; gone while a change of them is under way."""
+STAGES = Path("/run/davit-stacks")
+"""Memory-backed, since files may hold secrets; what a run left that was killed goes with the next one, or a boot."""
 ROUTES = Path("/opt/davit/edge/dynamic")
 STAGE = Path("/opt/davit/edge/stage")
 PULL_TIMEOUT = 900.0
@@ -26,7 +30,10 @@ PULL_TIMEOUT = 900.0
 
 @dataclass(frozen=True)
 class Change:
-    """What is different. ``services`` are those whose files changed, which are reloaded if they can be."""
+    """What is different. ``services`` are those whose files changed, which are reloaded if they can be.
+
+    Not ``applied`` are files that were written by a run which then died, or failed: nobody knows who has read them.
+    """
 
     written: tuple[str, ...]
     removed: tuple[str, ...]
@@ -43,11 +50,16 @@ class Change:
         return tuple(sorted({name.partition("/")[0] for name in (*self.written, *self.removed) if "/" in name}))
 
 
-def plan(wanted: Mapping[str, str], there: Mapping[str, str], *, running: bool) -> Change:
-    """What has to change: path to text as wanted, and as there is."""
-    written = tuple(sorted(name for name, text in wanted.items() if there.get(name) != text))
+def plan(wanted: Mapping[str, str], there: Mapping[str, str], *, running: bool, applied: bool = True) -> Change:
+    """What has to change: path to text as wanted, and as there is. Without ``applied`` it is all of it."""
+    written = tuple(sorted(name for name, text in wanted.items() if not applied or there.get(name) != text))
     removed = tuple(sorted(set(there) - set(wanted)))
     return Change(written, removed, COMPOSE in written, running)
+
+
+def fingerprint(files: Mapping[str, str]) -> str:
+    """A hash over names and texts."""
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def told(change: Change, reloads: Sequence[str]) -> str:
@@ -102,7 +114,10 @@ class Stack:
         dry: bool,
     ) -> dict[str, Any]:
         """Have it as wanted. Raises DavitError, with the old files in place, when a check refuses the new ones."""
-        change = plan(self.wanted, self._there(), running=self._running())
+        there = self._there()
+        # What a run took over that then died, or never answered, is taken over again.
+        applied = there.pop(APPLIED, "") == fingerprint(there)
+        change = plan(self.wanted, there, running=self._running(), applied=applied or not there)
         routed = self._route_differs()
         action = told(change, list(reload))
         result = {"changed": change.any or routed, "action": action, "diff": self._diff(change)}
@@ -111,6 +126,7 @@ class Stack:
         if change.any:
             self._apply(change, checks, reload)
             self._await(ready, timeout)
+            store.write(self.directory / APPLIED, fingerprint(self.wanted).encode())
         if routed:
             self._put_route()
         return result
@@ -175,12 +191,17 @@ class Stack:
     @contextlib.contextmanager
     def _staged(self) -> Iterator[Path]:
         """The wanted files in a directory of their own, for as long as they are checked."""
-        with tempfile.TemporaryDirectory(prefix=f".{self.directory.name}.", dir=self.directory.parent) as folder:
+        place = STAGES / self.project
+        store.remove_tree(place)
+        store.make_private(place)
+        try:
             for name, text in self.wanted.items():
-                path = Path(folder) / name
+                path = place / name
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 store.write(path, text.encode())
-            yield Path(folder)
+            yield place
+        finally:
+            store.remove_tree(place)
 
     def _check(self, staged: Path, check: Mapping[str, Any]) -> None:
         service = self.compose["services"][check["service"]]
@@ -198,6 +219,7 @@ class Stack:
             ) from error
 
     def _put(self, change: Change) -> None:
+        (self.directory / APPLIED).unlink(missing_ok=True)
         for name in change.written:
             path = self.directory / name
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
