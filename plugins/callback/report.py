@@ -34,7 +34,7 @@ from ansible_collections.davit.ec2.plugins.plugin_utils import report
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import Step
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]
+class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no types
     """Gathers the steps of a release as they end."""
 
     CALLBACK_VERSION = 2.0
@@ -54,7 +54,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_on_ok(self, result: Any) -> None:
         self._take(result, failed=False)
 
-    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: ARG002 (Ansible passes it by name)
+    def v2_runner_on_failed(self, result: Any, **_: Any) -> None:
         self._take(result, failed=True)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
@@ -69,7 +69,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         began = self._began.get((host, task._uuid), now)
         self._steps.append(Step(host, action, began, now, failed, dict(result.result)))
 
-    def v2_playbook_on_stats(self, stats: Any) -> None:  # noqa: ARG002
+    def v2_playbook_on_stats(self, _stats: Any) -> None:
         made = report.make(self._app, self._steps)
         if made is None:
             return
