@@ -192,13 +192,11 @@ def judge(
     if verdict["verdict"] != gates.PASS or asked.empty:
         return verdict
     gate, begin = gate_of(wanted), time.monotonic()
-    way = quality.Way(partial(ask, gate), _until_it_dies(wanted, engine, interrupted), partial(_live_log, live, engine))
-    # The candidate's questions, sent to where the live release answers; its metrics are its own business, and may be
-    # those of a service that the live release does not have.
-    asks = {key: wanted.gate[key] for key in ("golden", "shadow") if key in wanted.gate}
-    beside = None if live is None else (quality.parse(asks, live.endpoints, {}), "")
+    shadowed = str((wanted.gate.get("shadow") or {}).get("service") or "")
+    logs = partial(_live_log, live, shadowed, engine)
+    way = quality.Way(partial(ask, gate), _until_it_dies(wanted, engine, interrupted), logs)
     try:
-        findings = quality.judge(asked, way, beside or (quality.Quality(), alone), gate.timeout)
+        findings = quality.judge(asked, way, alone if live is None else _beside(wanted, live), gate.timeout)
         result, cause = golden_set.verdict(findings)
     except DavitError as error:
         findings, result, cause = [], gates.FAIL, str(error)
@@ -210,6 +208,19 @@ def judge(
         "seconds": round(verdict["seconds"] + time.monotonic() - begin, 2),
         "checks": verdict["checks"] + [finding.to_json() for finding in findings],
     }
+
+
+def _beside(wanted: Release, live: Release) -> quality.Quality | str:
+    """The candidate's questions, sent to where the live release answers; or why they cannot be.
+
+    Its metrics are its own business, and may be those of a service that the live release does not have.
+    """
+    asks = {key: wanted.gate[key] for key in ("golden", "shadow") if key in wanted.gate}
+    missing = {str(entry["service"]) for entry in asks.values() if entry and entry.get("service")}
+    missing -= {endpoint.route.service for endpoint in live.endpoints}
+    if missing or not live.endpoints:
+        return f"the live release has no route to {', '.join(sorted(missing)) or 'any service'}"
+    return quality.parse(asks, live.endpoints, {})
 
 
 def _death(wanted: Release, engine: Engine) -> str | None:
@@ -236,10 +247,11 @@ def _until_it_dies(wanted: Release, engine: Engine, interrupted: GiveUp) -> Give
     return reason
 
 
-def _live_log(live: Release | None, engine: Engine, lines: int) -> list[str]:
+def _live_log(live: Release | None, service: str, engine: Engine, lines: int) -> list[str]:
+    """What the live release's ``service`` logged last, or its first routed one when none is named."""
     if live is None:
         return []
-    service = live.endpoints[0].route.service
+    service = service or live.endpoints[0].route.service
     return [line for c in engine.containers(live.project) if c.service == service for line in engine.logs(c.id, lines)]
 
 

@@ -23,7 +23,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.metric_checks import Fin
 MOST = 2000
 """Questions; they are part of a release's record, and each is asked of two releases."""
 ALL = "all"
-_KEYS = frozenset({"questions", "file", "min_score", "max_drop", "max_p95_ms", "name"})
+_KEYS = frozenset({"questions", "file", "min_score", "max_drop", "max_p95_ms", "name", "service"})
 
 
 @dataclass(frozen=True)

@@ -75,46 +75,51 @@ def parse(declared: Mapping[str, Any], endpoints: Sequence[Endpoint], metrics: M
     unknown = sorted(set(declared) - KEYS - {"http", *PATIENCE})
     if unknown:
         raise DavitError(f"compose_release_gate has the unknown key '{unknown[0]}'.")
-    base = endpoints[0].url if endpoints else ""
     checks = tuple(metric_checks.parse(entry) for entry in declared.get("metrics") or ())
     names = [check.name for check in checks]
     if len(set(names)) < len(names):
         raise DavitError("Two metric gates have the same name; give each its own 'name'.")
-    urls = {e.route.service: e.url for e in reversed(endpoints)}
     pages = {}
     for check, entry in zip(checks, declared.get("metrics") or ()):
-        service = str(
-            entry.get("service") or metrics.get("service") or (endpoints[0].route.service if endpoints else "")
-        )
-        if service not in urls:
-            raise DavitError(f"The metric gate '{check.name}' names the service '{service}', which has no route.")
-        pages[check.name] = HttpCheck(name="metrics", url=urls[service] + str(metrics.get("path") or "/metrics"))
+        base = _base(f"metric gate '{check.name}'", entry.get("service") or metrics.get("service"), endpoints)
+        pages[check.name] = HttpCheck(name="metrics", url=base + str(metrics.get("path") or "/metrics"))
+    golden, shadowed = declared.get("golden") or {}, declared.get("shadow") or {}
     return Quality(
-        golden=golden_set.parse(declared.get("golden") or {}, base),
+        golden=golden_set.parse(golden, _base("golden set", golden.get("service"), endpoints)) if golden else None,
         metrics=checks,
         pages=pages,
-        shadow=shadow.parse(declared.get("shadow") or {}, base),
+        shadow=shadow.parse(shadowed, _base("shadow", shadowed.get("service"), endpoints)) if shadowed else None,
         prometheus=str(declared.get("prometheus") or PROMETHEUS).rstrip("/"),
     )
 
 
-def judge(quality: Quality, way: Way, live: tuple[Quality, str] | None, seconds: float) -> list[Finding]:
+def _base(what: str, service: str | None, endpoints: Sequence[Endpoint]) -> str:
+    """Where ``service`` answers, or the first routed one when none is named."""
+    for endpoint in endpoints:
+        if service in (None, "", endpoint.route.service):
+            return endpoint.url
+    raise DavitError(f"The {what} names the service '{service or ''}', which has no route.")
+
+
+def judge(quality: Quality, way: Way, live: Quality | str, seconds: float) -> list[Finding]:
     """The findings on data and model of a release that runs, within ``seconds`` and the time that the questions take.
 
-    ``live`` is the same quality at the live release's address, and why there is nothing to compare with, if so; None
-    without a live release. Raises DavitError when it is interrupted.
+    ``live`` is the same quality at the live release's address, or why there is nothing to compare with. Raises
+    DavitError when it is interrupted.
     """
+    nobody = live if isinstance(live, str) else ""
+    beside = Quality() if isinstance(live, str) else live
     before = _read_pages(quality, way) if quality.golden is not None else {}
     findings: list[Finding] = []
     if quality.golden is not None:
         replies = _ask_all(quality.golden.questions, way)
         theirs = None
-        if quality.golden.max_drop is not None and live is not None and live[0].golden is not None:
-            theirs = _ask_all(live[0].golden.questions, way)
-        findings += golden_set.judge(quality.golden, replies, theirs, live[1] if live else "there is no live release")
+        if quality.golden.max_drop is not None and beside.golden is not None:
+            theirs = _ask_all(beside.golden.questions, way)
+        findings += golden_set.judge(quality.golden, replies, theirs, nobody)
     if quality.shadow is not None:
         spare = quality.golden.questions if quality.golden is not None else ()
-        findings.append(_shadow(quality.shadow, live, [question.request for question in spare], way))
+        findings.append(_shadow(quality.shadow, beside.shadow, nobody, [question.request for question in spare], way))
     return findings + _settled(quality, way, before, seconds)
 
 
@@ -215,14 +220,14 @@ def _json(answer: Answer) -> Mapping[str, Any]:
     return told if isinstance(told, Mapping) else {"error": "an answer that is no object"}
 
 
-def _shadow(wanted: Shadow, live: tuple[Quality, str] | None, spare: Sequence[HttpCheck], way: Way) -> Finding:
-    if live is None or live[0].shadow is None:
-        return shadow.judge(wanted, [], live[1] if live else "there is no live release")
+def _shadow(wanted: Shadow, live: Shadow | None, nobody: str, spare: Sequence[HttpCheck], way: Way) -> Finding:
+    if live is None:
+        return shadow.judge(wanted, [], nobody)
     requests = shadow.requests(wanted, way.logs(wanted.lines))
     if len(requests) < wanted.min_samples:
         requests += spare
     pairs = []
-    for own, theirs in zip(requests, shadow.at(live[0].shadow, requests)):
+    for own, theirs in zip(requests, shadow.at(live, requests)):
         stopped = way.interrupted()
         if stopped:
             raise DavitError(stopped)

@@ -21,7 +21,9 @@ from ansible_collections.davit.ec2.plugins.module_utils.gates import FAIL, INCON
 from ansible_collections.davit.ec2.plugins.module_utils.metric_checks import Finding
 
 NAME = "shadow of the live traffic"
-_KEYS = frozenset({"field", "where", "request", "last", "min_overlap", "min_samples", "results", "k", "key", "lines"})
+_KEYS = frozenset(
+    {"field", "where", "request", "last", "min_overlap", "min_samples", "results", "k", "key", "lines", "service"}
+)
 _PLACE = "$QUERY"
 
 

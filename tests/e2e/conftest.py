@@ -27,7 +27,7 @@ BAD = ["exits", "never-ready", "answers-500", "search-500", "impostor"]
 
 
 def one_host(network: str) -> dict[str, Any]:
-    """The variables of a fleet of one host, in a network (`10.79`) that no other fleet has."""
+    """The variables of a fleet of one host, in a network (`10.70`) that no other fleet has."""
     return {
         "ec2_instance_count": 1,
         "ec2_instance_vpc_cidr": f"{network}.0.0/16",
@@ -40,17 +40,24 @@ def one_host(network: str) -> dict[str, Any]:
     }
 
 
+ON_ONE_HOST = {
+    "service": {"test_deploy", "test_drill", "test_quality", "test_workflow"},
+    "stacks": {"test_rollback", "test_rollout", "test_rollout_parts", "test_stacks"},
+}
+"""Modules that follow each other on the host of a process. Those of the service find it without a release of it."""
+
+
 class ByFleet(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of one module stay in one process and in their order, and so do all modules that share `host`."""
+    """Tests of one module stay in one process and in their order, and so do modules that follow each other."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = Path(nodeid.partition("::")[0]).stem
-        return module if module.startswith(("test_faults_", "test_fleet", "test_provision")) else "host"
+        return next((scope for scope, modules in ON_ONE_HOST.items() if module in modules), module)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFleet:
-    """With `-n 2`: no fleet is used by two processes."""
+    """With `-n`: no fleet is used by two processes."""
     return ByFleet(config, log)
 
 
@@ -74,7 +81,8 @@ def _fill_registry() -> None:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A provisioned and configured host without any release, which is gone again at the end."""
     fill_registry()
-    fleet = Fleet.declare("e2e-deploy", tmp_path_factory.mktemp("inventory"), one_host("10.79"))
+    network = f"10.{70 + int(WORKER)}"
+    fleet = Fleet.declare(f"e2e-{WORKER}", tmp_path_factory.mktemp("inventory"), one_host(network))
     if fleet.rest():
         fleet.destroy()
     made = fleet.run("provision")

@@ -61,3 +61,19 @@ def test_a_metric_of_a_service_that_is_new_is_none_of_the_live_release_s_busines
     verdict = candidate.judge(wanted, cast(Engine, Fake()), live=release(1, endpoints=former))
     assert (verdict["verdict"], verdict["cause"]) == ("pass", "")
     assert [check["name"] for check in verdict["checks"]][-2:] == ["golden set, against the live release", "up"]
+
+
+@pytest.mark.parametrize("kind", ["golden", "shadow"])
+def test_a_service_that_the_live_release_does_not_have_is_judged_alone(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(candidate, "ask", answer)
+    asks: dict[str, dict[str, Any]] = {
+        "golden": {"questions": [QUESTION], "max_drop": 0.1},
+        "shadow": {"field": "q", "request": {"path": "/$QUERY"}, "min_overlap": 1},
+    }
+    wanted = release(2, gate={**GATE, kind: {**asks[kind], "service": "web"}})
+    former = tuple(replace(e, route=replace(e.route, service="former")) for e in release(1).endpoints)
+    verdict = candidate.judge(wanted, cast(Engine, Fake()), live=release(1, endpoints=former))
+    assert verdict["verdict"] == "pass"
+    assert verdict["checks"][-1]["observed"] == "nothing to compare with: the live release has no route to web"

@@ -73,8 +73,7 @@ class Service:
 def verdicts(
     declared: dict[str, Any], service: Service, *, live: bool = True, seconds: float = 5, logs: Sequence[str] = ()
 ) -> list[tuple[str, str]]:
-    beside = (parse(declared, LIVE), "") if live else (Quality(), "nobody")
-    findings = quality.judge(parse(declared), service.way(logs), beside, seconds)
+    findings = quality.judge(parse(declared), service.way(logs), parse(declared, LIVE) if live else "nobody", seconds)
     return [(finding.verdict, finding.observed) for finding in findings]
 
 
@@ -130,7 +129,7 @@ def test_a_query_goes_to_prometheus() -> None:
 def test_a_deploy_can_be_stopped_between_two_questions() -> None:
     golden = {"golden": {"questions": QUESTIONS, "min_score": 1}}
     with pytest.raises(DavitError, match="stopped by carol"):
-        quality.judge(parse(golden), Service().way(stopped_at=2), None, 5)
+        quality.judge(parse(golden), Service().way(stopped_at=2), "nobody", 5)
 
 
 SHADOW = {
@@ -180,12 +179,25 @@ def test_in_the_soak_metrics_are_looked_at_as_they_have_grown() -> None:
     assert [(one.holds, one.pending, one.observed) for one in look()] == [(True, False, "0, within at most 0.1")]
 
 
+def test_questions_go_to_the_service_that_is_named_and_else_to_the_first() -> None:
+    routes = (*endpoint(OWN), Endpoint(Route("admin", 9000, (), "/admin"), LIVE))
+    declared = {"golden": {"questions": QUESTIONS[:1], "min_score": 1}, "shadow": SHADOW}
+    for service, port in (({}, OWN), ({"service": "api"}, OWN), ({"service": "admin"}, LIVE)):
+        made = quality.parse({key: {**value, **service} for key, value in declared.items()}, routes, {})
+        assert made.golden is not None
+        assert made.golden.questions[0].request.url == f"http://127.0.0.1:{port}/ask"
+        assert made.shadow is not None
+        assert made.shadow.base_url == f"http://127.0.0.1:{port}"
+
+
 @pytest.mark.parametrize(
     ("declared", "said"),
     [
         ({"golde": {}}, "unknown key 'golde'"),
         ({"metrics": [METRIC, METRIC]}, "the same name"),
         ({"metrics": [{**METRIC, "service": "db"}]}, "'db', which has no route"),
+        ({"golden": {"questions": QUESTIONS, "service": "db"}}, "golden set names the service 'db', which has no route"),
+        ({"shadow": {**SHADOW, "service": "db"}}, "shadow names the service 'db', which has no route"),
         ({"shadow": {"field": "query"}}, "needs 'field', 'request' and 'min_overlap'"),
         ({"shadow": {**SHADOW, "request": {"path": "/ask"}}}, r"say \$QUERY"),
         ({"shadow": {**SHADOW, "overlap": 1}}, "unknown key 'overlap'"),
