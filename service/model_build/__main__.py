@@ -63,12 +63,12 @@ def build(options: argparse.Namespace) -> Origin:
         golden={},
     )
     manifest.write(out, about)
-    measured = _reference(options, out, entries, origin)
+    engine = Engine.load(out)
+    measured = _reference(options, engine, entries, origin)
     measured.save(out)
+    scores = {name: score.precision for name, score in engine.run_golden().items()}
     # Once more, with what only the finished model can tell.
-    manifest.write(out, replace(about, reference=measured.origin))
-    scores = Engine.load(out).run_golden()
-    about = replace(about, reference=measured.origin, golden={name: s.precision for name, s in scores.items()})
+    about = replace(about, reference=measured.origin, golden=scores)
     manifest.write(out, about)
     return about
 
@@ -98,7 +98,7 @@ def _catalogue(options: argparse.Namespace) -> tuple[list[Restaurant], str]:
     return entries, f"synthetic (seed {options.seed}, {options.count} restaurants{knobs})"
 
 
-def _reference(options: argparse.Namespace, out: Path, entries: Sequence[Restaurant], origin: str) -> Reference:
+def _reference(options: argparse.Namespace, engine: Engine, entries: Sequence[Restaurant], origin: str) -> Reference:
     if options.reference:
         return Reference.read(options.reference)
     if options.queries:
@@ -113,8 +113,8 @@ def _reference(options: argparse.Namespace, out: Path, entries: Sequence[Restaur
     if options.model == "minilm":
         from restaurant_search.models import minilm
 
-        embed = minilm.Encoder(out, threads=os.cpu_count() or 1).encode_all
-    return reference.make(Engine.load(out), entries, queries, origin, embed)
+        embed = minilm.Encoder(options.out, threads=os.cpu_count() or 1).encode_all
+    return reference.make(engine, entries, queries, origin, embed)
 
 
 def _tfidf(entries: list[Restaurant], out: Path) -> None:

@@ -196,7 +196,10 @@ def test_questions_go_to_the_service_that_is_named_and_else_to_the_first() -> No
         ({"golde": {}}, "unknown key 'golde'"),
         ({"metrics": [METRIC, METRIC]}, "the same name"),
         ({"metrics": [{**METRIC, "service": "db"}]}, "'db', which has no route"),
-        ({"golden": {"questions": QUESTIONS, "service": "db"}}, "golden set names the service 'db', which has no route"),
+        (
+            {"golden": {"questions": QUESTIONS, "service": "db"}},
+            "golden set names the service 'db', which has no route",
+        ),
         ({"shadow": {**SHADOW, "service": "db"}}, "shadow names the service 'db', which has no route"),
         ({"shadow": {"field": "query"}}, "needs 'field', 'request' and 'min_overlap'"),
         ({"shadow": {**SHADOW, "request": {"path": "/ask"}}}, r"say \$QUERY"),
