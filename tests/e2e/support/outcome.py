@@ -11,8 +11,11 @@ from tests.e2e.support.playbook import Result
 from tests.e2e.support.target import APP, HOME, LEASE, Target
 from tests.e2e.support.wait import until
 
-TIMER = 30
+TIMER = 40
 """Seconds within which the host's timer notices that a lease has ended, on a busy machine."""
+
+SOAK = 4
+"""Seconds of a soak that a fault shall hit: long enough to hit it."""
 
 LEDGER: list[str] = []
 """A line for each fault: what was asked, what was lost, how long; printed at the end of the run."""
@@ -60,6 +63,12 @@ def project(release: str) -> str:
 def told(target: Target, before: Before) -> list[dict[str, Any]]:
     """What the history says of the time since then."""
     return target.history()[before.lines :]
+
+
+def told_when_free(target: Target, before: Before) -> list[dict[str, Any]]:
+    """The history's new lines, once the deploy has ended on the host, by whomever."""
+    until(lambda: not target.journal(), LEASE + TIMER)
+    return told(target, before)
 
 
 def assert_next_deploy_works(target: Target) -> Result:
