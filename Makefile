@@ -90,6 +90,15 @@ build: setup ## Build the collection's archive into .cache/dist.
 	@mkdir -p .cache/dist
 	@ansible-galaxy collection build --force --output-path .cache/dist
 
+.PHONY: docs
+docs: setup ## Make the tables of variables in the roles' README.md out of their argument specs.
+	@python docs/role_tables.py $(ARGS)
+
+.PHONY: changelog
+changelog: setup ## Make CHANGELOG.md and its data out of changelogs/fragments, for the version in galaxy.yml.
+	@requirements/venv.sh .cache/venvs/changelog requirements/changelog.txt
+	@.cache/venvs/changelog/bin/antsibull-changelog release --update-existing --refresh --reload-plugins $(ARGS)
+
 .PHONY: dashboards
 dashboards: setup ## Make the dashboards and the status page's questions out of their table.
 	@requirements/venv.sh .cache/venvs/dashboards requirements/dashboards.txt

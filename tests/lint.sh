@@ -31,7 +31,7 @@ service_mypy() {
 }
 
 # The collection is reached through the self-link, so that each file has one name: the one that it is imported by.
-check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins bench tests requirements --exclude "^tests/(browser|lab|e2e/images)/"
+check mypy mypy .ansible/collections/ansible_collections/davit/ec2/plugins bench tests requirements docs --exclude "^tests/(browser|lab|e2e/images)/"
 check mypy-lab lab_mypy
 check mypy-service service_mypy
 workflows() {
@@ -41,6 +41,15 @@ workflows() {
         .cache/venvs/workflows/bin/zizmor --offline --pedantic --quiet .github
 }
 check workflows workflows
+# The fragments by themselves, and that CHANGELOG.md is what the recorded entries make.
+changelog() {
+    requirements/venv.sh .cache/venvs/changelog requirements/changelog.txt || return
+    tool=.cache/venvs/changelog/bin/antsibull-changelog
+    "$tool" lint && "$tool" lint-changelog-yaml --strict changelogs/changelog.yaml &&
+        "$tool" generate --output "$results/CHANGELOG.md" &&
+        { diff -u CHANGELOG.md "$results/CHANGELOG.md" || { echo 'CHANGELOG.md: run make changelog'; false; }; }
+}
+check changelog changelog
 check yamllint yamllint --strict .
 # shellcheck disable=SC2046  # names of tracked scripts hold no blanks
 check shellcheck shellcheck $(shell_files)

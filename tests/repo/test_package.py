@@ -49,7 +49,7 @@ def test_it_holds_what_a_user_runs_and_nothing_of_the_laptop(archive: Path) -> N
         names = packed.getnames()
     assert {name.split("/")[0] for name in names} == {
         *("CHANGELOG.md", "CONTRIBUTING.md", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "requirements.yml"),
-        *("docs", "meta", "playbooks", "plugins", "roles"),
+        *("changelogs", "docs", "meta", "playbooks", "plugins", "roles"),
     }
     assert [name for name in names if "__pycache__" in name or name.endswith(".pyc")] == []
     assert "roles/monitoring/files/status/status.html" in names

@@ -2,8 +2,8 @@
 # ansible-test sanity on a copy of the working tree, laid out as the collection that it becomes: ansible-test
 # refuses symlinks, and the self-link is one. Uncommitted files belong to what is tested.
 #
-# Left out: pep8, pylint, yamllint and shellcheck, which `make lint` answers with newer tools (pep8 contradicts
-# ruff's formatter), and what concerns PowerShell and changelog fragments, of which there are none.
+# Left out: pep8, pylint, yamllint, shellcheck and changelog, which `make lint` answers with newer tools (pep8 contradicts
+# ruff's formatter), and what concerns PowerShell, of which there is none.
 set -eu
 cd "$(dirname "$0")/../.."
 cache=$PWD/.cache/sanity
