@@ -74,8 +74,10 @@ class Release:
             values = dict(record)
             values["images"] = {n: Image(**image) for n, image in record["images"].items()}
             values["endpoints"] = tuple(Endpoint.from_json(e) for e in record["endpoints"])
-            for key in ("services", "stateful", "jobs", "environment_names", "workers"):
+            for key in ("services", "stateful", "jobs", "environment_names"):
                 values[key] = tuple(record[key])
+            # Not in the records of the first versions.
+            values["workers"] = tuple(record.get("workers", ()))
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:
             raise DavitError(f"The record of release {record.get('id')} is damaged: {error!r}.") from error

@@ -199,11 +199,16 @@ def without_tag(reference: str) -> str:
     return f"{head if colon and '/' not in tag else name}@{digest}"
 
 
+ALWAYS_COUNTED = frozenset(["routes", "gate", "tls", "resolver", "model_probe"])
+"""What the first version hashed, also when it was empty."""
+
+
 def content_hash(parts: Iterable[Model], files: Mapping[str, str], declared: Mapping[str, Any]) -> str:
     """sha256 over everything that makes two releases different, and nothing that does not.
 
     ``files`` maps relative path to the sha256 of its content, ``declared`` holds the routes and
-    gates. Tags, project names and directories do not count.
+    gates. Tags, project names and directories do not count, nor does what a newer Davit can declare
+    and this app does not: an upgrade alone makes no new content.
     """
     services = []
     for model in parts:
@@ -211,7 +216,8 @@ def content_hash(parts: Iterable[Model], files: Mapping[str, str], declared: Map
         for service in plain["services"].values():
             service["image"] = without_tag(str(service["image"]))
         services.append(plain)
-    content = {"models": services, "files": dict(files), "declared": declared}
+    counted = {key: value for key, value in declared.items() if value or key in ALWAYS_COUNTED}
+    content = {"models": services, "files": dict(files), "declared": counted}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

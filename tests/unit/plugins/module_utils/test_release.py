@@ -49,6 +49,14 @@ def test_a_record_that_lacks_something_is_damaged(key: str) -> None:
         Release.from_json(record)
 
 
+def test_a_record_of_the_first_version_is_whole() -> None:
+    """It knew neither workers nor metrics nor drills."""
+    record = RELEASE.to_json()
+    for key in ("workers", "metrics", "drill"):
+        del record[key]
+    assert Release.from_json(record) == RELEASE
+
+
 def test_ports_and_images_of_a_release() -> None:
     assert RELEASE.ports == {20000, 20001, 20002}
     assert RELEASE.pinned_images == (PINNED,)

@@ -140,6 +140,15 @@ def test_the_hash_sees_what_makes_a_difference() -> None:
     assert len(set(hashes)) == len(hashes)
 
 
+def test_an_option_that_came_later_counts_once_it_is_used() -> None:
+    """Else an upgrade of Davit would deploy every app anew, and take away what is live from what is declared."""
+    first = {"routes": [], "gate": {}, "tls": False, "resolver": "", "model_probe": {}}
+    before = hash_of(split(), declared=first)
+    assert hash_of(split(), declared={**first, "metrics": {}, "workers": [], "next": ""}) == before
+    assert hash_of(split(), declared={**first, "metrics": {"path": "/metrics"}}) != before
+    assert hash_of(split(), declared={key: value for key, value in first.items() if key != "resolver"}) != before
+
+
 @pytest.mark.parametrize(
     ("reference", "plain"),
     [
