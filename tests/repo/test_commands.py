@@ -26,6 +26,7 @@ PROGRAMS = "ansible|cat|curl|docker|git|journalctl|make|pip|python3?|readlink|ss
 
 # What cannot be run here, as the documents write it, and the test that runs it.
 RUNBOOK = "molecule/compose_release/tests/test_compose_release.py::test_the_runbook_s_commands_work"
+SILENCE = "molecule/monitoring/tests/test_monitoring.py::test_an_alert_can_be_silenced_as_the_runbook_says"
 SERVICE = "molecule/compose_release/tests/test_compose_release.py::test_the_service_s_own_commands_work"
 IMAGES = "tests/e2e/conftest.py::_fill_registry"
 PINNING = "molecule/host_baseline/tests/test_host_baseline.py::test_the_host_s_key_can_be_pinned"
@@ -43,6 +44,8 @@ RUN_BY = {
     "journalctl -u davit-recover -u 'davit-tidy-*' -n 50": RUNBOOK,
     "cat /opt/davit/apps/<app>/deploy.json": RUNBOOK,
     "python3 /opt/davit/lib/davit.pyz recover /opt/davit": RUNBOOK,
+    "docker exec davit-monitoring-alertmanager-1 amtool silence add alertname=<name>"
+    " --alertmanager.url=http://127.0.0.1:9093/davit/alerts --comment why": SILENCE,
     "curl 'localhost:8000/search?q=somewhere+to+bring+my+puppy&cuisine=Thai&limit=3'": SERVICE,
     "curl localhost:8000/search -H 'content-type: application/json' "
     '-d \'{"query": "food without meat or dairy", "max_price": 2}\'': SERVICE,
