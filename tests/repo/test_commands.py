@@ -172,11 +172,6 @@ def test_no_command_hides_in_a_block_without_a_language(document: Path) -> None:
     assert [block for block in [*plain, *indented] if starts.search(block)] == []
 
 
-def test_help_says_what_each_target_is_for() -> None:
-    shown = subprocess.run(["make", "help"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert set(re.findall(r"^  ([a-z0-9-]+) +\S", shown, re.MULTILINE)) == targets()
-
-
 @pytest.mark.parametrize(
     ("command", "problem"),
     [
