@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from docs.role_tables import BEGIN, made, plain, rows, value
 
 ROLES = sorted(path.parent.parent for path in (Path(__file__).parents[2] / "roles").glob("*/meta/argument_specs.yml"))
+OPTIONS = {
+    name
+    for role in ROLES
+    for name in yaml.safe_load((role / "meta/argument_specs.yml").read_text("utf-8"))["argument_specs"]["main"][
+        "options"
+    ]
+}
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
@@ -25,6 +34,15 @@ def test_the_head_says_what_the_role_is_for_and_shows_how(role: Path) -> None:
     head = (role / "README.md").read_text("utf-8").partition(BEGIN)[0]
     assert head.startswith(f"# davit.ec2.{role.name}\n\n")
     assert "```yaml\n" in head
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_the_examples_are_yaml_with_variables_that_there_are(role: Path) -> None:
+    head = (role / "README.md").read_text("utf-8").partition(BEGIN)[0]
+    for block in re.findall(r"^```yaml\n(.*?)^```$", head, re.MULTILINE | re.DOTALL):
+        assert yaml.safe_load(block)
+        used = set(re.findall(rf"^[ -]*((?:{'|'.join(path.name for path in ROLES)})_\w+):", block, re.MULTILINE))
+        assert used - OPTIONS == set()
 
 
 def test_a_stale_table_is_named_and_made_anew(tmp_path: Path, root: Path) -> None:
