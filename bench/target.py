@@ -26,6 +26,7 @@ OVERRIDES = {
     "ec2_instance_subnets": [{"cidr": "10.76.1.0/24", "zone": "a"}],
     # Without an edge, the service's own port is published to the world.
     "security_group_public_ports": [80, 443, 8000],
+    "security_group_world_ports_allowed": [8000],
     "monitoring_enabled": False,
 }
 RELEASE = {
