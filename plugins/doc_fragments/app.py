@@ -86,6 +86,35 @@ options:
         default: false
 """
 
+    HARDENING = r"""
+options:
+  hardening:
+    description:
+      - What the containers of the release may not do, services that own data left out. What the Compose file says
+        itself on the same matter wins.
+      - Values other than the defaults are content of the release. The defaults are not.
+    type: dict
+    default: {}
+    suboptions:
+      no_new_privileges:
+        description: Whether no program may gain privileges over its caller, as by setuid.
+        type: bool
+        default: true
+      cap_drop:
+        description: Capabilities that a container does not get.
+        type: list
+        elements: str
+        default: [AUDIT_WRITE, MKNOD, NET_RAW]
+      pids_limit:
+        description: Processes and threads of a container; 0 means no limit.
+        type: int
+        default: 2048
+      mem_limit:
+        description: Memory of a container, such as C(512m); empty means no limit.
+        type: str
+        default: ''
+"""
+
     STEP = r"""
 options:
   token:

@@ -26,6 +26,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 )
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.hardening import harden
 from ansible_collections.davit.ec2.plugins.module_utils.journal import FETCH, Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.preflight import (
@@ -57,7 +58,7 @@ class FetchOptions:
 
 @dataclass(frozen=True)
 class Pinned:
-    """A staged request with every image pinned, and the hash of its content."""
+    """A staged request with every image pinned, and the hash of its content, which is taken before ``harden``."""
 
     release: running_file.Model
     stateful: running_file.Model
@@ -72,7 +73,8 @@ def pin_stage(staged: Staged, stage_dir: Path, digests: Mapping[str, str]) -> Pi
     parts = [running_file.pin(m, known) for m in (staged.split.release, staged.split.stateful, staged.split.jobs)]
     hashed = running_file.content_hash(parts, file_hashes(stage_dir, parts), staged.declared)
     images = {name: Image(ref, running_file.pinned_reference(ref, known)) for name, ref in staged.split.images.items()}
-    return Pinned(parts[0], parts[1], parts[2], images, hashed)
+    release, jobs = harden(parts[0], staged.hardening), harden(parts[2], staged.hardening)
+    return Pinned(release, parts[1], jobs, images, hashed)
 
 
 def is_live(staged: Staged, stage_dir: Path, live: Release | None) -> bool:

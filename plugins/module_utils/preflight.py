@@ -26,6 +26,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 )
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.hardening import DEFAULT, Hardening
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release, fill_in, parse_gate
 from ansible_collections.davit.ec2.plugins.module_utils.running_file import Split
@@ -58,6 +59,7 @@ class Request:
     memory_mb: int = 0
     stop_first: bool = False
     drill: str = ""
+    hardening: Hardening = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Staged:
     declared: dict[str, Any]
     known: dict[str, str]
     room: dict[str, Any] = field(default_factory=dict)
+    hardening: Hardening = DEFAULT
 
     @property
     def unresolved(self) -> tuple[str, ...]:
@@ -204,6 +207,9 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
     if request.drill:
         # Part of the content, so that a drill and the real release are never taken for each other.
         declared["drill"] = request.drill
+    if not request.hardening.is_default:
+        # A wish is content, so that it is deployed; the default is not, so that another one deploys nothing by itself.
+        declared["hardening"] = request.hardening.to_json()
     trial = running_file.assign_ports(parsed, range(1, len(parsed) + 1))
     parse_gate(gate, trial)
     quality.parse(gate, trial, declared["metrics"])
@@ -212,7 +218,7 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
         "memory_mb": request.memory_mb,
         "stop_first": request.stop_first,
     }
-    return Staged(version, parts, parsed, declared, _known_digests(request, parts, live), room)
+    return Staged(version, parts, parsed, declared, _known_digests(request, parts, live), room, request.hardening)
 
 
 def _metrics(declared: Mapping[str, str], routed: Collection[str]) -> dict[str, str]:
@@ -253,6 +259,7 @@ def _to_json(staged: Staged, request: Request) -> dict[str, Any]:
         "declared": staged.declared,
         "known": staged.known,
         "room": staged.room,
+        "hardening": staged.hardening.to_json(),
         "environment_names": sorted({*request.environment, *request.secrets}),
     }
 
@@ -274,5 +281,6 @@ def load_stage(stage_dir: Path) -> tuple[Staged, tuple[str, ...]]:
     parsed = tuple(
         routes.Route(r["service"], r["port"], tuple(r["hosts"]), r["path"]) for r in saved["declared"]["routes"]
     )
-    staged = Staged(saved["version"], parts, parsed, saved["declared"], saved["known"], saved["room"])
+    wanted = Hardening.of(saved["hardening"])
+    staged = Staged(saved["version"], parts, parsed, saved["declared"], saved["known"], saved["room"], wanted)
     return staged, tuple(saved["environment_names"])

@@ -144,6 +144,7 @@ options:
     default: 3600
 extends_documentation_fragment:
   - davit.ec2.app
+  - davit.ec2.app.hardening
   - davit.ec2.app.lock
   - davit.ec2.app.standard
 """
@@ -216,6 +217,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     agent,
     ending,
     fetch,
+    hardening,
     journal,
     plan,
     preflight,
@@ -260,6 +262,7 @@ ARGUMENTS: dict[str, Any] = {
     "stateful": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "list", "elements": "str", "default": []},
     "memory_mb": {"type": "int", "default": 0},
+    "hardening": {"type": "dict", "default": {}, "options": hardening.ARGUMENTS, "apply_defaults": True},
     "gate": {"type": "dict", "default": {}},
     "model_probe": {"type": "dict", "default": {}},
     "metrics": {"type": "dict", "default": {}},
@@ -299,6 +302,7 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
         memory_mb=parameters["memory_mb"],
         stop_first=parameters["settings"]["stop_first"],
         drill=parameters["drill"],
+        hardening=hardening.Hardening.of(parameters["hardening"]),
     )
 
 
