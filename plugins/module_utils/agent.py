@@ -18,7 +18,15 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ansible_collections.davit.ec2.plugins.module_utils import drill_run, ending, journal, load_probe, store, tidy
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    drill_run,
+    ending,
+    journal,
+    load_probe,
+    reboot,
+    store,
+    tidy,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -176,8 +184,19 @@ def probe(out: str, rate: str, limit: str, target: str) -> int:
     return 0
 
 
+def _reboot(root: str, patience: float) -> int:
+    try:
+        said = reboot.reboot(root, patience)
+    except DavitError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(f"{said}\n")
+    return 0
+
+
 def main(arguments: Sequence[str]) -> int:
-    """davit.pyz recover ROOT | tidy ROOT APP KEEP DRAIN | probe OUT RATE LIMIT TARGET | drill ROOT APP RELEASE"""
+    """davit.pyz recover ROOT | tidy ROOT APP KEEP DRAIN | probe OUT RATE LIMIT TARGET | drill ROOT APP RELEASE |
+    reboot ROOT SECONDS"""
     if not arguments:
         sys.stderr.write(f"usage: {main.__doc__}\n")
         return 2
@@ -193,5 +212,7 @@ def main(arguments: Sequence[str]) -> int:
     if command == "drill":
         drill_run.run(AppLayout(rest[1], rest[0]), rest[2])
         return 0
+    if command == "reboot":
+        return _reboot(rest[0], float(rest[1]))
     sys.stderr.write(f"unknown command {command!r}; usage: {main.__doc__}\n")
     return 2

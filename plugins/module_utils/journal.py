@@ -217,23 +217,12 @@ def acquire(layout: AppLayout, claim: Claim, *, at_once: bool = False) -> Iterat
         try:
             stack.enter_context(store.locked(layout.lock, TIDY_WAIT if read(layout) is None else 0))
         except store.BusyError as error:
-            raise LockedError(_held(layout, read(layout), working=True)) from error
+            raise LockedError(held(layout, read(layout), working=True)) from error
         old = read(layout)
         now = moment()
         if old is not None and old.remaining(now) > 0 and not at_once:
-            raise LockedError(_held(layout, old, working=False))
-        fresh = Journal(
-            token=secrets.token_hex(8),
-            owner=claim.owner,
-            reason=claim.reason,
-            action=claim.action,
-            lease_seconds=claim.lease_seconds,
-            boot=now.boot,
-            heartbeat=now.uptime,
-            started_at=utc(),
-            heartbeat_at=utc(),
-            settings=dict(claim.settings),
-        )
+            raise LockedError(held(layout, old, working=False))
+        fresh = _fresh(claim)
         if old is not None:
             taken = replace(old, token=fresh.token, lease_seconds=claim.lease_seconds)
             session = Session(layout, _beat(taken))
@@ -244,6 +233,29 @@ def acquire(layout: AppLayout, claim: Claim, *, at_once: bool = False) -> Iterat
         if not session.closed:
             session.journal = _beat(session.journal)
             _write(layout, session.journal)
+
+
+def begin_anew(layout: AppLayout, claim: Claim) -> Session:
+    """Start where nothing is under way. The caller holds the kernel's lock."""
+    session = Session(layout, _fresh(claim))
+    _write(layout, session.journal)
+    return session
+
+
+def _fresh(claim: Claim) -> Journal:
+    now = moment()
+    return Journal(
+        token=secrets.token_hex(8),
+        owner=claim.owner,
+        reason=claim.reason,
+        action=claim.action,
+        lease_seconds=claim.lease_seconds,
+        boot=now.boot,
+        heartbeat=now.uptime,
+        started_at=utc(),
+        heartbeat_at=utc(),
+        settings=dict(claim.settings),
+    )
 
 
 def begin(session: Session, claim: Claim) -> None:
@@ -265,7 +277,8 @@ def begin(session: Session, claim: Claim) -> None:
     _write(session.layout, session.journal)
 
 
-def _held(layout: AppLayout, found: Journal | None, *, working: bool) -> str:
+def held(layout: AppLayout, found: Journal | None, *, working: bool) -> str:
+    """Who holds the lock of an app, and until when."""
     if found is None:
         return (
             f"The clean-up of an earlier deploy of '{layout.app}' is still at work ({layout.lock} is locked)."
