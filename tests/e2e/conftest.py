@@ -81,8 +81,8 @@ def _fill_registry() -> None:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A provisioned and configured host without any release, which is gone again at the end."""
     fill_registry()
-    network = f"10.{70 + int(WORKER)}"
-    fleet = Fleet.declare(f"e2e-{WORKER}", tmp_path_factory.mktemp("inventory"), one_host(network))
+    settings = {**one_host(f"10.{70 + int(WORKER)}"), "host_baseline_automatic_reboot": True}
+    fleet = Fleet.declare(f"e2e-{WORKER}", tmp_path_factory.mktemp("inventory"), settings)
     if fleet.rest():
         fleet.destroy()
     made = fleet.run("provision")

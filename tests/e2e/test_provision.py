@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.support.fleet import ALIVE, Fleet, ec2_client
+from tests.e2e.support.fleet import ALIVE, REGION, Fleet, client_of, ec2_client
 from tests.e2e.support.playbook import ROOT, Result, run_playbook
 
 HOSTS = ["e2e-provision-1", "e2e-provision-2"]
@@ -22,6 +22,8 @@ OVERRIDES = {
     "ec2_instance_subnets": [{"cidr": "10.77.1.0/24", "zone": "a"}, {"cidr": "10.77.2.0/24", "zone": "b"}],
     # As in production: destroy.yml has to lift it.
     "ec2_instance_termination_protection": True,
+    "ec2_instance_session_manager": True,
+    "ec2_instance_ebs_encryption_by_default": True,
 }
 WORLD_ON_PORT = {"IpProtocol": "tcp", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
@@ -32,7 +34,10 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     declared = Fleet.declare("e2e-provision", tmp_path_factory.mktemp("inventory"), OVERRIDES)
     if declared.rest():
         declared.destroy()
+    # Of the whole account, and left on by an earlier run.
+    ec2_client().disable_ebs_encryption_by_default()
     yield declared
+    ec2_client().disable_ebs_encryption_by_default()
     result = declared.destroy()
     assert (result.rc, declared.rest()) == (0, {}), str(result)
 
@@ -83,11 +88,23 @@ def repair(fleet: Fleet, first_run: Result) -> Repair:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"security_group_ssh_cidrs": ["0.0.0.0/0"]}, "SSH (port 22) would be open to the world by 0.0.0.0/0"),
+        ({"security_group_ssh_cidrs": ["0.0.0.0/0"]}, "Port 22 (SSH) would be open to the world by 0.0.0.0/0"),
         (
             {"security_group_extra_rules": [{"proto": "all", "cidr_ipv6": "::/0"}]},
-            "SSH (port 22) would be open to the world by ::/0",
+            "Every port would be open to the world by ::/0",
         ),
+        (
+            {"security_group_public_ports": [80, 443, 8000]},
+            "Port 8000 (a service without the edge) would be open to the world by 0.0.0.0/0, ::/0. Instead, let",
+        ),
+        (
+            {
+                "security_group_extra_rules": [{"proto": "tcp", "ports": ["5000-6000"], "cidr_ip": "0.0.0.0/0"}],
+                "security_group_world_ports_allowed": [8000],
+            },
+            "Port 5432 (PostgreSQL) would be open to the world by 0.0.0.0/0",
+        ),
+        ({"ec2_instance_profile": "own"}, "both ec2_instance_profile ('own') and"),
         ({"security_group_ssh_cidrs": ["my office"]}, "'my office' in the security group's rules is not a network"),
         ({"security_group_ssh_cidrs": []}, "security_group_ssh_cidrs is empty"),
         ({"ec2_instance_public_key_file": "nowhere.pub"}, "ec2_instance_public_key_file ('nowhere.pub') is not there"),
@@ -167,6 +184,32 @@ def test_the_hosts_are_what_was_declared(fleet: Fleet, first_run: Result) -> Non
             Filters=[{"Name": "attachment.instance-id", "Values": [one["InstanceId"]]}]
         )["Volumes"]
         assert (volume["Encrypted"], volume["Size"], volume["VolumeType"]) == (True, 30, "gp3")
+    assert client.get_ebs_encryption_by_default()["EbsEncryptionByDefault"] is True
+
+
+def test_the_hosts_may_talk_to_session_manager_and_nothing_else(fleet: Fleet, first_run: Result) -> None:
+    assert first_run.rc == 0, str(first_run)
+    iam, name = client_of("iam"), f"{fleet.name}-{REGION}"
+    assert roles(fleet) == [name]
+    profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+    for one in fleet.instances().values():
+        assert one["IamInstanceProfile"]["Arn"] == profile["Arn"]
+    (role,) = profile["Roles"]
+    (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "ec2.amazonaws.com"}
+    assert iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"] == []
+    assert iam.list_role_policies(RoleName=name)["PolicyNames"] == ["session-manager"]
+    (allowed,) = iam.get_role_policy(RoleName=name, PolicyName="session-manager")["PolicyDocument"]["Statement"]
+    assert {action.split(":")[0] for action in allowed["Action"]} == {"ssm", "ssmmessages"}
+    assert [action for action in allowed["Action"] if "*" in action or "Get" in action] == []
+
+
+def roles(fleet: Fleet) -> list[str]:
+    """The names of the roles and of the instance profiles that the fleet has, without doubles."""
+    iam = client_of("iam")
+    found = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+    found += [profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]]
+    return sorted({name for name in found if name.startswith(f"{fleet.name}-")})
 
 
 def open_ports(group: dict[str, Any]) -> dict[int, set[str]]:
@@ -332,6 +375,7 @@ def test_destroy_removes_all_that_was_made_and_nothing_else(fleet: Fleet, repair
     result = fleet.destroy()
     assert (result.rc, fleet.rest()) == (0, {}), str(result)
     assert others <= other_instances(fleet)
+    assert roles(fleet) == []
     again = fleet.destroy()
     assert (again.rc, again.changed) == (0, {}), str(again)
 

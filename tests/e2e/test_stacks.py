@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -61,6 +62,34 @@ def test_the_files_beside_the_compose_file_travel_with_the_release(host: Host) -
     project = host.shell(running).split()
     assert host.shell(f"docker exec {project[0]} cat /etc/web.conf").strip() == "colour = blue"
     assert host.shell(f"docker exec {project[0]} printenv GREETING").strip() == "hello"
+
+
+def test_containers_get_no_right_that_their_file_does_not_ask_for(host: Host) -> None:
+    """Asked of the engine, and of the kernel: bits of AUDIT_WRITE, MKNOD and NET_RAW."""
+    ids = host.shell("docker ps -q --filter label=davit.app=pair-b").split()
+    seen = {one["Config"]["Labels"]["com.docker.compose.service"]: one for one in inspect(host, ids)}
+    for one in seen.values():
+        assert one["HostConfig"]["PidsLimit"] == 2048
+        assert one["HostConfig"]["SecurityOpt"] == ["no-new-privileges:true"]
+    assert seen["web"]["HostConfig"]["CapDrop"] == ["AUDIT_WRITE", "MKNOD", "NET_RAW"]
+    # It has a word of its own on capabilities, and limits where Compose takes none beside them.
+    assert (seen["api"]["HostConfig"]["CapDrop"], seen["api"]["HostConfig"]["Memory"]) == (["NET_RAW"], 64 << 20)
+    status = dict(
+        line.split(":\t") for line in host.shell(f"docker exec {seen['web']['Id']} cat /proc/1/status").splitlines()
+    )
+    assert status["NoNewPrivs"] == "1"
+    assert [bit for bit in (13, 27, 29) if int(status["CapBnd"], 16) >> bit & 1] == []
+    # Left as its file has it, but for the engine's own default.
+    (database,) = inspect(host, host.shell("docker ps -q --filter label=davit.project=foreign-stateful").split())
+    assert (database["HostConfig"]["CapDrop"], database["HostConfig"]["PidsLimit"]) == (None, None)
+    assert "NoNewPrivs:\t1" in host.shell(f"docker exec {database['Id']} cat /proc/1/status")
+
+
+def inspect(host: Host, ids: list[str]) -> list[dict[str, Any]]:
+    """What the engine says of containers."""
+    assert ids
+    found: list[dict[str, Any]] = json.loads(host.shell(f"docker inspect {' '.join(ids)}"))
+    return found
 
 
 def test_no_internal_call_crosses_apps_or_releases(host: Host) -> None:

@@ -99,6 +99,22 @@ def test_networks_come_from_the_pool(request: pytest.FixtureRequest, kind: str) 
         assert not any(subnet.overlaps(other) for other in RESERVED)
 
 
+def test_an_upgrade_runs_the_newer_engine_under_the_lock_of_every_app(default: Machine) -> None:
+    """side_effect offered it; its container of before is looked at there."""
+    assert default.output("dpkg-query -W -f '${Version}' docker.io").endswith("+davit1")
+    replaced = default.output("stat -c %Z /usr/sbin/dockerd")
+    started = default.output('date +%s -d "$(systemctl show docker --value -p ActiveEnterTimestamp)"')
+    assert int(started) >= int(replaced), "the old engine still runs"
+    held = default.json("cat /run/molecule-lock.json")
+    assert (held["reason"], held["action"]) == ("upgrade of the engine", "maintenance")
+
+
+def test_no_program_in_a_container_gains_privileges_unless_it_says_so(default: Machine) -> None:
+    look = "docker run --rm {} davit-test sh -c 'while read -r line; do echo \"$line\"; done < /proc/self/status'"
+    assert "NoNewPrivs:\t1" in default.output(look.format(""))
+    assert "NoNewPrivs:\t0" in default.output(look.format("--security-opt no-new-privileges=false"))
+
+
 def test_the_packages_are_held(default: Machine) -> None:
     assert set(default.output("apt-mark showhold").split()) >= PACKAGES
     assert "Inst docker" not in default.output("apt-get --simulate dist-upgrade")
