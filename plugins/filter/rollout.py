@@ -30,6 +30,7 @@ options:
 """
 
 STEPS = {
+    "__compose_release_kept_secrets": "preflight",
     "__compose_release_staged": "preflight",
     "__registry_login": "fetch",
     "__compose_release_resolved": "fetch",

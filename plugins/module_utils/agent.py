@@ -23,6 +23,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     ending,
     journal,
     load_probe,
+    masking,
     reboot,
     store,
     tidy,
@@ -147,12 +148,14 @@ def recover_all(root: str) -> int:
     failed = 0
     apps = [AppLayout(path.parent.name, root) for path in sorted(Path(root).glob("apps/*/deploy.json"))]
     for layout in apps:
+        # Before the work, which may take a release away, and its secrets with it.
+        mask = masking.mask_of(layout)
         try:
             said = recover(layout)
         except (DavitError, OSError) as error:
             failed, said = 1, str(error)
         if said:
-            sys.stdout.write(f"{layout.app}: {said}\n")
+            sys.stdout.write(f"{layout.app}: {mask.text(said)}\n")
     tidy.rest(root)
     return failed
 

@@ -19,6 +19,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     exported,
     gates,
     journal,
+    masking,
     plan,
     probing,
     recovery,
@@ -31,7 +32,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.recovery import Recovery
-from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release, told_origin
 from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
 
 
@@ -166,6 +167,9 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     raised with the journal in place, so that the host's timer tries again."""
     layout, patience, warnings = session.layout, patience_of(session), list[str]()
     phase = session.journal.phase
+    # Before anything is removed: what a release says of itself may hold its own secrets.
+    mask = masking.mask_of(layout)
+    cause = mask.text(cause)
     if blamed and not session.journal.failed:
         session.advance(phase, failed=cause)
     if what.action == recovery.FORGET:
@@ -185,13 +189,13 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     elif what.action == recovery.RETURN:
         switching.return_traffic(layout, failed, former, engine, patience)
     else:
-        logs = candidate.last_words(project, engine)
+        logs = mask.texts(candidate.last_words(project, engine))
         _set_aside(session, what.candidate, failed, former, engine)
     if failed is not None and failed.drill:
         drill_unit.end(layout)
     store.point(layout.live, layout.release(what.live) if what.live else None)
     # Only now, when traffic moved back: its containers are there until the clean-up.
-    logs = logs or candidate.last_words(project, engine)
+    logs = logs or mask.texts(candidate.last_words(project, engine))
     seen = probing.stop(layout)
     served = what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH)
     result = plan.ROLLED_BACK if served else plan.FAILED
@@ -276,7 +280,9 @@ def note(session: Session, name: str, result: str, **more: Any) -> None:
         "at": journal.utc(),
         **{key: value for key, value in more.items() if value not in ({}, [], "")},
     }
-    store.append_history(layout, line)
+    if known is not None and known.secrets:
+        line["secrets"] = {key: told_origin(origin) for key, origin in known.secrets.items()}
+    store.append_history(layout, masking.mask_of(layout).record(line))
 
 
 def _refuted(layout: AppLayout, name: str) -> list[dict[str, Any]]:

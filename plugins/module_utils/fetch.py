@@ -71,7 +71,7 @@ def pin_stage(staged: Staged, stage_dir: Path, digests: Mapping[str, str]) -> Pi
     """Pin every image of ``staged``. Raises DavitError when a digest is missing."""
     known = {**digests, **staged.known}
     parts = [running_file.pin(m, known) for m in (staged.split.release, staged.split.stateful, staged.split.jobs)]
-    hashed = running_file.content_hash(parts, file_hashes(stage_dir, parts), staged.declared)
+    hashed = running_file.content_hash(parts, file_hashes(stage_dir, parts), staged.declared, staged.key)
     images = {name: Image(ref, running_file.pinned_reference(ref, known)) for name, ref in staged.split.images.items()}
     release, jobs = harden(parts[0], staged.hardening), harden(parts[2], staged.hardening)
     return Pinned(release, parts[1], jobs, images, hashed)
@@ -291,6 +291,7 @@ def _describe(
         model_probe=declared["model_probe"],
         metrics=declared["metrics"],
         environment_names=environment_names,
+        secrets=staged.origins,
         drill=drill.plan_drill(fault, endpoints, gate, free[wanted:]).to_json() if fault else {},
         workers=tuple(declared["workers"]),
     )
@@ -337,6 +338,7 @@ def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned)
         **running_file.volumes_to_keep(pinned.stateful, layout.app),
     }
     store.write_json(building / store.VOLUMES, volumes)
+    store.write_json(building / store.SECRETS, store.read_json(stage_dir / store.SECRETS))
     store.write_json(building / store.RECORD, release.to_json())
     store.publish_release(layout, release.id, building)
 

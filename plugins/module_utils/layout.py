@@ -68,6 +68,11 @@ class AppLayout:
         return self.home / "history.jsonl"
 
     @property
+    def content_key(self) -> Path:
+        """What the content hashes of this app are keyed with."""
+        return self.home / "content.key"
+
+    @property
     def lock(self) -> Path:
         return self.home / "lock"
 

@@ -11,7 +11,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
-from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import APP_NAME, DEFAULT_ROOT, AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.masking import Mask, secrets_of
 
 APP_ARGUMENTS: dict[str, Any] = {
     "app": {"type": "str", "required": True},
@@ -70,11 +71,38 @@ def run_module(
 ) -> None:
     """Run ``work`` and end the module with what it returns, or with the DavitError that it raised."""
     module = AnsibleModule(argument_spec=dict(arguments), supports_check_mode=True, **options)
+    # Before the work: a release that fails may be gone after it, and its secrets with it.
+    mask = _mask(module.params)
+    own = _without_secrets(module, arguments) if "secrets" in arguments else {}
     try:
         result = work(module)
     except DavitError as error:
-        module.fail_json(msg=str(error), **error.facts)
+        module.fail_json(**mask.record({**error.facts, "msg": str(error)}), **own)
     except OSError as error:
-        module.fail_json(msg=f"The host refused a file or a socket: {error}. Is its disk full or read-only?")
+        module.fail_json(msg=f"The host refused a file or a socket: {error}. Is its disk full or read-only?", **own)
     else:
-        module.exit_json(**result)
+        module.exit_json(**mask.record(result), **own)
+
+
+def _mask(parameters: Mapping[str, Any]) -> Mask:
+    """The mask for what the module says: the secrets that it was given, and those of the app's releases."""
+    given = [(name, str(value)) for name, value in (parameters.get("secrets") or {}).items()]
+    if parameters.get("password"):
+        given.append(("password", str(parameters["password"])))
+    return Mask(given + (secrets_of(layout_of(parameters)) if _names_app(parameters) else []))
+
+
+def _names_app(parameters: Mapping[str, Any]) -> bool:
+    return bool(parameters.get("root")) and APP_NAME.fullmatch(str(parameters.get("app") or "")) is not None
+
+
+def _without_secrets(module: AnsibleModule, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What the module was called with, for the output of a run with -vvv, without the parameters that nobody may see.
+
+    Ansible itself would blot each secret out of the whole result, wherever it stands: one of a single digit, out of the
+    ids and tokens that later steps need. So it knows of none from here on.
+    """
+    module.no_log_values.clear()
+    hidden = {name for name, declared in arguments.items() if declared.get("no_log")}
+    shown = {name: "hidden" if name in hidden else value for name, value in module.params.items()}
+    return {"invocation": {"module_args": shown}}

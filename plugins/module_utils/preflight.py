@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -45,7 +46,8 @@ class Request:
     first_version: str = ""
     version_variable: str = "VERSION"
     environment: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    origins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     profiles: tuple[str, ...] = ()
     routes: tuple[Mapping[str, Any], ...] = ()
     stateful: frozenset[str] = frozenset()
@@ -64,7 +66,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Staged:
-    """A request that passed preflight: ``unresolved`` images still need a digest."""
+    """A request that passed preflight: ``unresolved`` images still need a digest.
+
+    ``origins`` tells where each secret came from, and ``key`` is that of the content hash.
+    """
 
     version: str
     split: Split
@@ -73,6 +78,8 @@ class Staged:
     known: dict[str, str]
     room: dict[str, Any] = field(default_factory=dict)
     hardening: Hardening = DEFAULT
+    origins: dict[str, dict[str, str]] = field(default_factory=dict)
+    key: str = field(default="", repr=False)
 
     @property
     def unresolved(self) -> tuple[str, ...]:
@@ -94,14 +101,30 @@ def stage(request: Request, stage_dir: Path) -> Staged:
     store.remove_tree(stage_dir)
     try:
         _lay_out(request, stage_dir)
-        model = engine.config(stage_dir / "files", request.compose_file, variables, request.profiles)
+        model = _model(request, engine, variables, stage_dir / "files")
         _environment_files(model, variables, stage_dir)
         staged = _judge(request, model, stage_dir, version, live)
         store.write_json(stage_dir / "stage.json", _to_json(staged, request))
+        store.write_json(stage_dir / store.SECRETS, dict(request.secrets))
     except BaseException:
         store.remove_tree(stage_dir)
         raise
     return staged
+
+
+def _model(request: Request, engine: Engine, variables: Mapping[str, str], files: Path) -> dict[str, Any]:
+    """What Compose makes of the project. It is given stand-ins for the secrets, so that none is in the environment of
+    a process, or in what Compose says of a file that it cannot read."""
+    stand_ins = {name: f"davit-{secrets.token_hex(16)}" for name in request.secrets if name in variables}
+    try:
+        model = engine.config(files, request.compose_file, {**variables, **stand_ins}, request.profiles)
+    except DavitError as error:
+        text = str(error)
+        for name, stand_in in stand_ins.items():
+            text = text.replace(stand_in, f"${{{name}}}")
+        raise DavitError(text, **error.facts) from None
+    filled: dict[str, Any] = running_file.put_in(model, {stand_ins[name]: variables[name] for name in stand_ins})
+    return filled
 
 
 def check_host(minimum_disk_mb: int) -> None:
@@ -218,7 +241,10 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
         "memory_mb": request.memory_mb,
         "stop_first": request.stop_first,
     }
-    return Staged(version, parts, parsed, declared, _known_digests(request, parts, live), room, request.hardening)
+    origins = {name: dict(origin) for name, origin in request.origins.items()}
+    key = store.content_key(request.layout) if request.secrets else ""
+    known = _known_digests(request, parts, live)
+    return Staged(version, parts, parsed, declared, known, room, request.hardening, origins, key)
 
 
 def _metrics(declared: Mapping[str, str], routed: Collection[str]) -> dict[str, str]:
@@ -260,6 +286,8 @@ def _to_json(staged: Staged, request: Request) -> dict[str, Any]:
         "known": staged.known,
         "room": staged.room,
         "hardening": staged.hardening.to_json(),
+        "origins": staged.origins,
+        "key": staged.key,
         "environment_names": sorted({*request.environment, *request.secrets}),
     }
 
@@ -282,5 +310,6 @@ def load_stage(stage_dir: Path) -> tuple[Staged, tuple[str, ...]]:
         routes.Route(r["service"], r["port"], tuple(r["hosts"]), r["path"]) for r in saved["declared"]["routes"]
     )
     wanted = Hardening.of(saved["hardening"])
-    staged = Staged(saved["version"], parts, parsed, saved["declared"], saved["known"], saved["room"], wanted)
+    details = (saved["declared"], saved["known"], saved["room"], wanted, saved["origins"], saved["key"])
+    staged = Staged(saved["version"], parts, parsed, *details)
     return staged, tuple(saved["environment_names"])

@@ -55,6 +55,8 @@ class Release:
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Where the service tells its metrics: ``path``, and ``service`` unless it is the first routed one."""
     environment_names: tuple[str, ...] = ()
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By name where the value came from: ``from``, and for a store ``name`` and ``version``. Never a value."""
     workers: tuple[str, ...] = ()
     drill: Mapping[str, Any] = field(default_factory=dict)
     """The fault that this release carries on purpose (see drill.py); empty for a real one."""
@@ -89,6 +91,13 @@ class Release:
     @property
     def pinned_images(self) -> tuple[str, ...]:
         return tuple(sorted({image.pinned for image in self.images.values()}))
+
+
+def told_origin(origin: Mapping[str, str]) -> str:
+    """Where a secret came from, in words: the store, its name there, and the version if the store has any."""
+    version = origin.get("version")
+    words = (origin.get("from"), origin.get("name"), f"version {version}" if version else "")
+    return " ".join(word for word in words if word)
 
 
 def fill_in(value: Any, variables: Mapping[str, str]) -> Any:

@@ -23,6 +23,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     gates,
     host,
     journal,
+    masking,
     metric_checks,
     probing,
     quality,
@@ -126,7 +127,7 @@ def _require_pass(session: Session, verdict: Mapping[str, Any]) -> None:
 
 def _keep_evidence(layout: AppLayout, wanted: Release, **verdicts: Any) -> None:
     path = layout.release(wanted.id) / store.VERDICT
-    store.write_json(path, {**store.read_json(path), **verdicts})
+    store.write_json(path, {**store.read_json(path), **masking.mask_of(layout).record(verdicts)})
 
 
 def _former(session: Session) -> Release | None:

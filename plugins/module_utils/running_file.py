@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -151,6 +152,19 @@ def environment_files(model: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def put_in(value: Any, stand_ins: Mapping[str, str]) -> Any:
+    """``value``, as Compose printed it, with each stand-in replaced by what it stands for, its ``$`` doubled."""
+    if isinstance(value, str):
+        for stand_in, meant in stand_ins.items():
+            value = value.replace(stand_in, meant.replace("$", "$$"))
+        return value
+    if isinstance(value, Mapping):
+        return {put_in(key, stand_ins): put_in(entry, stand_ins) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [put_in(entry, stand_ins) for entry in value]
+    return value
+
+
 def own_paths(model: Model) -> set[str]:
     """The paths below HERE that ``model`` mounts: the files that have to travel with it."""
     sources = [
@@ -203,12 +217,13 @@ ALWAYS_COUNTED = frozenset(["routes", "gate", "tls", "resolver", "model_probe"])
 """What the first version hashed, also when it was empty."""
 
 
-def content_hash(parts: Iterable[Model], files: Mapping[str, str], declared: Mapping[str, Any]) -> str:
+def content_hash(parts: Iterable[Model], files: Mapping[str, str], declared: Mapping[str, Any], key: str = "") -> str:
     """sha256 over everything that makes two releases different, and nothing that does not.
 
     ``files`` maps relative path to the sha256 of its content, ``declared`` holds the routes and
     gates. Tags, project names and directories do not count, nor does what a newer Davit can declare
-    and this app does not: an upgrade alone makes no new content.
+    and this app does not: an upgrade alone makes no new content. With a ``key``, the host's own for an
+    app with secrets, it is an HMAC-SHA256.
     """
     services = []
     for model in parts:
@@ -216,9 +231,11 @@ def content_hash(parts: Iterable[Model], files: Mapping[str, str], declared: Map
         for service in plain["services"].values():
             service["image"] = without_tag(str(service["image"]))
         services.append(plain)
-    counted = {key: value for key, value in declared.items() if value or key in ALWAYS_COUNTED}
+    counted = {name: value for name, value in declared.items() if value or name in ALWAYS_COUNTED}
     content = {"models": services, "files": dict(files), "declared": counted}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    if key:
+        return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
     return hashlib.sha256(text.encode()).hexdigest()
 
 

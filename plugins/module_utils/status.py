@@ -20,7 +20,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
-from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release, told_origin
 
 
 def describe(layout: AppLayout, engine: Engine) -> dict[str, Any]:
@@ -76,6 +76,7 @@ def _live(layout: AppLayout, live: Release, engine: Engine) -> dict[str, Any]:
         "running": all(look.holds for look in looks),
         "containers": {look.name.partition(" ")[2]: look.observed for look in looks},
         "model": _model(live),
+        "secrets": {name: told_origin(origin) for name, origin in live.secrets.items()},
     }
 
 

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -22,6 +23,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.plan import Event, HostS
 
 RECORD, VERDICT, VOLUMES = "release.json", "verdict.json", "volumes.json"
 RUNNING, JOBS, STATEFUL = "compose.yaml", "jobs.yaml", "stateful.yaml"
+SECRETS = "secrets.json"
+"""The values of the release's secrets by name, so that they can be taken out of what people are shown."""
 
 
 def make_private(directory: Path) -> None:
@@ -75,6 +78,21 @@ def _sync_directory(directory: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def content_key(layout: AppLayout) -> str:
+    """The key of the app's content hashes on this host; '' before the first deploy."""
+    try:
+        return layout.content_key.read_text().strip()
+    except OSError:
+        return ""
+
+
+def ensure_content_key(layout: AppLayout) -> None:
+    """Have a key. Without it, a part of the hash of a short secret, which every release id shows, would tell it to
+    whoever knows all the rest."""
+    if not content_key(layout):
+        write(layout.content_key, f"{secrets.token_hex(32)}\n".encode())
 
 
 def point(link: Path, release: Path | None) -> None:

@@ -44,6 +44,11 @@ options:
     description: As O(environment), for values that must not be seen.
     type: dict
     default: {}
+  secret_origins:
+    description:
+      - Where the values of O(secrets) came from, as M(davit.ec2.release_secrets) returns it. Goes into the record.
+    type: dict
+    default: {}
   profiles:
     description: Compose profiles to use.
     type: list
@@ -257,6 +262,7 @@ ARGUMENTS: dict[str, Any] = {
     "version_variable": {"type": "str", "default": "VERSION"},
     "environment": {"type": "dict", "default": {}},
     "secrets": {"type": "dict", "default": {}, "no_log": True},
+    "secret_origins": {"type": "dict", "default": {}, "no_log": False},
     "profiles": {"type": "list", "elements": "str", "default": []},
     "routes": {"type": "list", "elements": "dict", "default": [], "options": ROUTE_ARGUMENTS},
     "stateful": {"type": "list", "elements": "str", "default": []},
@@ -289,6 +295,7 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
         version_variable=parameters["version_variable"],
         environment={k: str(v) for k, v in parameters["environment"].items()},
         secrets={k: str(v) for k, v in parameters["secrets"].items()},
+        origins=parameters["secret_origins"],
         profiles=tuple(parameters["profiles"]),
         routes=tuple(parameters["routes"]),
         stateful=frozenset(parameters["stateful"]),
@@ -348,6 +355,7 @@ def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, An
         try:
             agent.install(layout)
             journal.begin(session, claim)
+            store.ensure_content_key(layout)
             told = judge(request, layout.stage)
             if module.params["resolve"] and not told["up_to_date"]:
                 told.update(fetch.ask_registry(layout, told["unresolved"], module.params))

@@ -44,6 +44,7 @@ apps:
       last_good: 20260131-120000-0a1b2c3-12
       can_return_to: [20260130-090000-ffeedd0-11]
       images: {api: "ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d"}
+      secrets: {DB_PASSWORD: ssm /shop/db_password version 3}
       running: true
       edge_serves: 20260131-120000-0a1b2c3-12
       under_way: ""

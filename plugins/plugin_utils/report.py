@@ -15,6 +15,7 @@ from typing import Any
 
 PREFIX = "davit.ec2."
 PHASES = {
+    "release_secrets": "preflight",
     "release_preflight": "preflight",
     "release_resolve": "fetch",
     "release_fetch": "fetch",
@@ -80,7 +81,7 @@ def make(app: str, steps: Sequence[Step]) -> Report | None:
         return None
     hosts: dict[str, HostReport] = {}
     version = ""
-    deploys = any(step.action == f"{PREFIX}release_preflight" for step in known)
+    deploys = any(step.action.removeprefix(PREFIX) in ("release_secrets", "release_preflight") for step in known)
     for step in known:
         report = hosts.setdefault(step.host, HostReport(step.host))
         version = str(step.result.get("version") or version)
