@@ -38,7 +38,8 @@ workflows() {
     requirements/venv.sh .cache/venvs/workflows requirements/workflows.txt &&
         .cache/venvs/workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml &&
         .cache/venvs/workflows/bin/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml &&
-        .cache/venvs/workflows/bin/zizmor --offline --pedantic --quiet .github
+        .cache/venvs/workflows/bin/zizmor --offline --persona auditor --quiet .github &&
+        .cache/venvs/workflows/bin/actionlint -no-color .github/workflows/*.yml
 }
 check workflows workflows
 # The fragments by themselves, and that CHANGELOG.md is what the recorded entries make.
