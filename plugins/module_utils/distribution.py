@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""Asks the engine for the digest that a registry has for a tag, over the engine's own socket.
+"""Asks the engine for what a registry has for a tag, over the engine's own socket.
 
 ``docker compose config --resolve-image-digests`` leaves tags as they are in some releases of Compose
 when it prints JSON, and ``docker manifest`` goes past the engine's mirrors; the engine's API does
@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.davit.ec2.plugins.module_utils import engine_api
@@ -42,8 +43,16 @@ def credentials(docker_config: str | None, registry: str) -> str:
     return base64.urlsafe_b64encode(json.dumps(login).encode()).decode()
 
 
-def digest_of(reference: str, docker_config: str | None, timeout: float) -> str:
-    """The digest of ``reference`` in its registry now. Raises DavitError with the registry's answer."""
+@dataclass(frozen=True)
+class Offer:
+    """What a registry has for a reference: its digest, and the architectures that it is for."""
+
+    digest: str
+    architectures: tuple[str, ...]
+
+
+def offer_of(reference: str, docker_config: str | None, timeout: float) -> Offer:
+    """What the registry has for ``reference`` now. Raises DavitError with the registry's answer."""
     header = {"X-Registry-Auth": credentials(docker_config, registry_of(reference))}
     try:
         status, answer = engine_api.call("GET", f"/distribution/{reference}/json", headers=header, timeout=timeout)
@@ -51,13 +60,15 @@ def digest_of(reference: str, docker_config: str | None, timeout: float) -> str:
         raise DavitError(f"{reference}: the registry did not answer within {timeout:g} s.") from error
     if status != 200:
         raise DavitError(f"{reference}: {answer.get('message', status)}.")
-    return str(answer["Descriptor"]["digest"])
+    platforms = {str(one.get("architecture", "")) for one in answer.get("Platforms") or []}
+    # What describes an image, such as its provenance, stands beside it as "unknown".
+    return Offer(str(answer["Descriptor"]["digest"]), tuple(sorted(platforms - {"", "unknown"})))
 
 
 def resolve(references: Iterable[str], docker_config: str | None, timeout: float = 60.0) -> dict[str, str]:
     """Digest by reference. Raises DavitError for a reference that the registry does not give one for."""
     try:
-        return {reference: digest_of(reference, docker_config, timeout) for reference in references}
+        return {reference: offer_of(reference, docker_config, timeout).digest for reference in references}
     except DavitError as error:
         raise DavitError(
             f"No digest for {error} Nothing was touched. Does the tag exist, and may this user read it?"

@@ -185,17 +185,17 @@ def judge_clock(offset: float, kept: bool) -> list[Finding]:
     return [] if kept else [Finding("nothing keeps the clock", "no time service runs", remedy)]
 
 
-def judge_images(machine: str, images: Mapping[str, str]) -> list[Finding]:
-    """Architecture by image, against the machine's (`uname -m`)."""
+def judge_images(machine: str, images: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Architectures by image, against the machine's (`uname -m`)."""
     own = ARCHITECTURES.get(machine, machine)
     return [
         Finding(
             "an image is for another architecture",
-            f"{name} is for {architecture}, and the host is {own}",
+            f"{name} is for {', '.join(architectures)}, and the host is {own}",
             f"Build it for {own}: docker buildx build --platform linux/{own}",
         )
-        for name, architecture in sorted(images.items())
-        if architecture and architecture != own
+        for name, architectures in sorted(images.items())
+        if architectures and own not in architectures
     ]
 
 

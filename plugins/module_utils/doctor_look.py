@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
@@ -52,10 +51,11 @@ def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str,
     findings += doctor.judge_clock(offset, _clock_is_kept())
     findings += doctor.judge_ports(outside, _listeners(tuple(outside)), _dropped(tuple(outside)))
     if engine_version:
-        images = {image: _architecture(image) for release in live.values() for image in release.pinned_images}
-        findings += doctor.judge_images(platform.machine(), images)
+        images = {image: _architectures(image) for release in live.values() for image in release.pinned_images}
+        offered, refused = _offered(live, *login)
+        findings += doctor.judge_images(platform.machine(), {**images, **offered})
         findings += doctor.judge_certificates(_certificates(live), time.time(), _acme_errors())
-        findings += doctor.judge_registry(_refused(live, *login))
+        findings += doctor.judge_registry(refused)
     return findings
 
 
@@ -133,12 +133,14 @@ def _dropped(wanted: tuple[int, ...]) -> list[int]:
     return [port for port in wanted if str(port) in named]
 
 
-def _architecture(image: str) -> str:
+def _architectures(image: str) -> tuple[str, ...]:
+    """The one that an image of this host is for; none when nobody knows."""
     try:
         status, record = engine_api.call("GET", f"/images/{image}/json")
     except (DavitError, OSError):
-        return ""
-    return str(record.get("Architecture", "")) if status == 200 else ""
+        return ()
+    known = str(record.get("Architecture") or "") if status == 200 else ""
+    return (known,) if known else ()
 
 
 def _certificates(live: Mapping[str, Release]) -> dict[str, float | None]:
@@ -168,25 +170,29 @@ def _acme_errors() -> list[str]:
     return [line for line in lines if "acme" in line.lower() and '"level":"error"' in line]
 
 
-def _refused(live: Mapping[str, Release], server: str, username: str, password: str) -> dict[str, str]:
-    """The images of what is live that the registry does not give to this user, with its words."""
+def _offered(
+    live: Mapping[str, Release], server: str, username: str, password: str
+) -> tuple[dict[str, tuple[str, ...]], dict[str, str]]:
+    """What the registry has for the tags of what is live, as the next deploy would get it: architectures by image, and
+    its words by image that it does not give to this user."""
     if not username:
-        return {}
+        return {}, {}
     images = {image.reference for release in live.values() for image in release.images.values()}
     wanted = sorted(image for image in images if distribution.registry_of(image) == server)
     if not wanted:
-        return {}
+        return {}, {}
     try:
         login = registry.login(server, username, password, 300)
     except DavitError as error:
-        return {wanted[0]: str(error)}
-    refused: dict[str, Any] = {}
+        return {}, {wanted[0]: str(error)}
+    offered: dict[str, tuple[str, ...]] = {}
+    refused: dict[str, str] = {}
     try:
         for image in wanted:
             try:
-                distribution.digest_of(image, login, 30.0)
+                offered[image] = distribution.offer_of(image, login, 30.0).architectures
             except DavitError as error:
                 refused[image] = str(error)
     finally:
         registry.logout(login)
-    return refused
+    return offered, refused

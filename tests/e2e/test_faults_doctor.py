@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
+import http.client
+import json
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -11,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from lab.images import REGISTRIES
 from tests.e2e.support import faults
 from tests.e2e.support.fleet import ec2_client
 from tests.e2e.support.playbook import ROOT, Result
@@ -92,6 +98,62 @@ def other_key(folder: Path) -> str:
     return " ".join((folder / "other.pub").read_text().split()[:2])
 
 
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+
+def registry(method: str, tag: str, kind: str, body: bytes = b"") -> bytes:
+    """Ask the lab's registry for a manifest of the image `tiny`, or give it one."""
+    context = ssl.create_default_context(cafile=str(LAB / "ca/ca.crt"))
+    context.check_hostname = False  # it is known as ghcr.io, and published here
+    account = base64.b64encode(f"davit:{(LAB / 'registry/password').read_text().strip()}".encode()).decode()
+    header = {"Authorization": f"Basic {account}", "Content-Type" if body else "Accept": kind}
+    connection = http.client.HTTPSConnection(REGISTRIES["ghcr.io"], context=context, timeout=30)
+    try:
+        connection.request(method, f"/v2/davit-ec2/tiny/manifests/{tag}", body or None, header)
+        answer = connection.getresponse()
+        said = answer.read()
+    finally:
+        connection.close()
+    assert answer.status in (200, 201), f"{method} {tag}: {answer.status} {said.decode()}"
+    return said
+
+
+@contextlib.contextmanager
+def built_for_arm(target: Target, _folder: Path) -> Iterator[dict[str, Any]]:
+    """The tag of what is live was pushed once more, from a machine with another processor."""
+    manifest = registry("GET", "v1", MANIFEST)
+    registry("PUT", "from-a-laptop", MANIFEST, manifest)
+    result = target.deploy(compose_release_version="from-a-laptop")
+    assert result.rc == 0, str(result)
+    entry = {
+        "mediaType": MANIFEST,
+        "digest": f"sha256:{hashlib.sha256(manifest).hexdigest()}",
+        "size": len(manifest),
+        "platform": {"architecture": "arm64", "os": "linux"},
+    }
+    index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]}
+    registry("PUT", "from-a-laptop", INDEX, json.dumps(index).encode())
+    try:
+        yield {}
+    finally:
+        registry("PUT", "from-a-laptop", MANIFEST, manifest)
+
+
+@contextlib.contextmanager
+def clock_behind(target: Target, _folder: Path) -> Iterator[dict[str, Any]]:
+    """Ansible's Python on the host runs two hours behind; the clock itself is the machine's."""
+    faults.ensure_faketime(target)
+    late = "/usr/local/bin/python-two-hours-late"
+    with planted(
+        target,
+        f"printf '#!/bin/sh\nexec faketime -f -2h /usr/bin/python3 \"$@\"\n' > {late}; chmod 755 {late}",
+        f"rm {late}",
+    ):
+        yield {"ansible_python_interpreter": late}
+
+
+LIVE = "$(docker ps --quiet --filter label=davit.app=faults)"
 COMPOSE = "$(find /usr/libexec/docker /usr/lib/docker -name docker-compose 2>/dev/null | head -1)"
 FAKE = "printf '#!/bin/sh\\n{body}\\n' > /usr/local/bin/{name}; chmod 755 /usr/local/bin/{name}"
 OLD = FAKE.format(name="docker", body='[ "$1" = version ] && echo 20.10.5 || exec /usr/bin/docker "$@"')
@@ -118,6 +180,11 @@ FAULTS: dict[str, Plant] = {
     "the Docker engine is old": script(OLD, "rm /usr/local/bin/docker"),
     "the disk is full": script("mount -t tmpfs -o size=1g tmpfs /var/lib/docker", "umount /var/lib/docker"),
     "the disk is small": script("mount -t tmpfs -o size=9g tmpfs /var/lib/docker", "umount /var/lib/docker"),
+    "there is no room for two copies": script(
+        f"docker update --memory 900g --memory-swap -1 {LIVE}", f"docker update --memory 64m --memory-swap 128m {LIVE}"
+    ),
+    "the clock is off": clock_behind,
+    "an image is for another architecture": built_for_arm,
     "the security group closes port 80": lambda target, _folder: closed_in_the_cloud(target, 80),
     "the host's own firewall closes port 80": script(
         "iptables -I INPUT -p tcp --dport 80 -j DROP", "iptables -D INPUT -p tcp --dport 80 -j DROP"
