@@ -1,5 +1,6 @@
 #!/bin/sh
-# Run one playbook over SSH with what the workflow says, all of it given by environment variables (see action.yml).
+# Run one playbook with what the workflow says, all of it given by environment variables (see action.yml): on the one host
+# EC2_HOST, or with DAVIT_INVENTORY on the hosts that AWS knows, whose port 22 "open" and "close" are for.
 # Secrets go into files for this user alone, which are gone at the end; nothing of them is an argument or is printed.
 set -eu
 davit=$(cd "$(dirname "$0")/../../.." && pwd)
@@ -10,41 +11,60 @@ fail() {
     exit 2
 }
 
-case ${DAVIT_PLAYBOOK:-deploy} in
-    deploy | rollback | drill | status | configure) playbook=${DAVIT_PLAYBOOK:-deploy} ;;
-    *) fail "There is no playbook '$DAVIT_PLAYBOOK' to run here: deploy, rollback, drill, status or configure." ;;
+playbook=${DAVIT_PLAYBOOK:-deploy}
+access=''
+case $playbook in
+    deploy | rollback | drill | status | doctor | configure) ;;
+    open) playbook=runner_access access=present ;;
+    close) playbook=runner_access access=absent ;;
+    *) fail "There is no playbook '$playbook' to run here: deploy, rollback, drill, status, doctor, configure, open or close." ;;
 esac
-[ -n "${EC2_HOST:-}" ] || fail 'EC2_HOST is empty: set the secret EC2_HOST to the public address of the host.'
-case $EC2_HOST in
-    *://*) fail 'EC2_HOST has to be the address alone, without http:// in front.' ;;
-    *[!A-Za-z0-9.:-]*) fail 'EC2_HOST holds characters that no address has; mind blanks and line breaks.' ;;
-esac
-[ -n "${DAVIT_SSH_KEY:-}" ] || fail 'EC2_SSH_KEY is empty: set the secret EC2_SSH_KEY to the contents of the .pem file.'
+
+if [ -n "${DAVIT_INVENTORY:-}" ]; then
+    inventory=$workspace/$DAVIT_INVENTORY
+    pinned=${DAVIT_KNOWN_HOSTS:-$DAVIT_INVENTORY/known_hosts.txt}
+    pin="Run 'ansible-playbook -i $DAVIT_INVENTORY playbooks/provision.yml' where it may be trusted, compare what it has written to known_hosts.txt with the instances' system log, and commit $pinned."
+    [ -e "$inventory" ] || fail "There is no inventory $DAVIT_INVENTORY in the repository: name its folder in 'inventory'."
+else
+    [ -z "$access" ] || fail "Only with an inventory of AWS can port 22 be opened or closed: name its folder in 'inventory'."
+    inventory=$davit/inventories/ssh
+    pinned=${DAVIT_KNOWN_HOSTS:-inventories/ssh/known_hosts}
+    pin="Run 'make known-hosts EC2_HOST=${EC2_HOST:-}', compare it with the instance's console, and commit $pinned."
+    [ -n "${EC2_HOST:-}" ] || fail 'EC2_HOST is empty: set the secret EC2_HOST to the public address of the host.'
+    case $EC2_HOST in
+        *://*) fail 'EC2_HOST has to be the address alone, without http:// in front.' ;;
+        *[!A-Za-z0-9.:-]*) fail 'EC2_HOST holds characters that no address has; mind blanks and line breaks.' ;;
+    esac
+fi
 
 umask 077
-# Not below RUNNER_TEMP: the path of a socket may have 108 bytes.
-private=$(mktemp -d)
-trap 'rm -rf "$private"' EXIT
+# What a killed run leaves there is emptied by the runner. Sockets are elsewhere: their path may have 108 bytes.
+private=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/davit.XXXXXXXX")
+sockets=$(mktemp -d)
+trap 'rm -rf "$private" "$sockets"' EXIT
 trap 'exit 143' INT TERM
 
-# A key that was pasted has often lost its last line break, or brought blanks and CRLF along.
-printf '%s\n' "$DAVIT_SSH_KEY" | tr -d '\r' | sed -e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//' -e '/^$/d' >"$private/key"
-ssh-keygen -y -P '' -f "$private/key" >/dev/null 2>&1 ||
-    fail 'EC2_SSH_KEY is no private key without a passphrase: paste the whole .pem file, with its first and last line.'
-export EC2_SSH_KEY="$private/key"
+# To close, nothing is needed that may be wrong.
+if [ "$access" != absent ]; then
+    [ -n "${DAVIT_SSH_KEY:-}" ] || fail 'EC2_SSH_KEY is empty: set the secret EC2_SSH_KEY to the contents of the .pem file.'
+    # A key that was pasted has often lost its last line break, or brought blanks and CRLF along.
+    printf '%s\n' "$DAVIT_SSH_KEY" | tr -d '\r' | sed -e 's/^[[:space:]]*//' -e 's/[[:space:]]*$//' -e '/^$/d' >"$private/key"
+    ssh-keygen -y -P '' -f "$private/key" >/dev/null 2>&1 ||
+        fail 'EC2_SSH_KEY is no private key without a passphrase: paste the whole .pem file, with its first and last line.'
+    export EC2_SSH_KEY="$private/key"
 
-known=$workspace/${DAVIT_KNOWN_HOSTS:-inventories/ssh/known_hosts}
-[ -s "$known" ] ||
-    fail "The key of $EC2_HOST is not pinned: run 'make known-hosts EC2_HOST=$EC2_HOST', compare it with the instance's console, and commit ${DAVIT_KNOWN_HOSTS:-inventories/ssh/known_hosts}."
-ssh-keygen -F "$EC2_HOST" -f "$known" >/dev/null ||
-    fail "${DAVIT_KNOWN_HOSTS:-inventories/ssh/known_hosts} has no key of $EC2_HOST: run 'make known-hosts EC2_HOST=$EC2_HOST' again."
-export EC2_KNOWN_HOSTS="$known"
+    known=$workspace/$pinned
+    [ -s "$known" ] || fail "No host key is pinned: $pinned is missing or empty. $pin"
+    [ -n "${DAVIT_INVENTORY:-}" ] || ssh-keygen -F "$EC2_HOST" -f "$known" >/dev/null ||
+        fail "$pinned has no key of $EC2_HOST. $pin"
+    export EC2_KNOWN_HOSTS="$known"
+fi
 
 [ -x "$davit/.venv/bin/ansible-playbook" ] || make --directory "$davit" setup
 PATH=$davit/.venv/bin:$PATH
 
 # As JSON by a program that knows how to quote.
-python - "$private/variables.json" <<'PYTHON'
+DAVIT_ACCESS=$access python - "$private/variables.json" <<'PYTHON'
 import json
 import os
 import sys
@@ -56,13 +76,17 @@ if os.environ.get("DAVIT_REGISTRY_TOKEN"):
     told["registry_login_username"] = os.environ.get("DAVIT_REGISTRY_USERNAME") or "davit"
     told["registry_login_password"] = os.environ["DAVIT_REGISTRY_TOKEN"].strip()
 try:
-    extra = json.loads(os.environ.get("DAVIT_EXTRA") or "{}")
-except ValueError as error:
+    told.update(json.loads(os.environ.get("DAVIT_EXTRA") or "{}"))
+except (TypeError, ValueError) as error:
     sys.exit(f"::error title=Davit::'extra' is no JSON object: {error}")
+if os.environ["DAVIT_ACCESS"]:
+    # The same for all attempts of a run: what an earlier one has left is closed by the next.
+    run = f"{os.environ.get('GITHUB_REPOSITORY', 'local')}/{os.environ.get('GITHUB_RUN_ID', '0')}"
+    told.update(runner_access_state=os.environ["DAVIT_ACCESS"], runner_access_run=run)
 with open(sys.argv[1], "w") as stream:
-    json.dump({**told, **extra}, stream)
+    json.dump(told, stream)
 PYTHON
-set -- -i "$davit/inventories/ssh" "$davit/playbooks/$playbook.yml"
+set -- -i "$inventory" "$davit/playbooks/$playbook.yml"
 [ -z "${DAVIT_VARIABLES:-}" ] || set -- "$@" -e "@$workspace/$DAVIT_VARIABLES"
 set -- "$@" -e "@$private/variables.json"
 
@@ -73,5 +97,12 @@ cd "$davit"
 export ANSIBLE_CONFIG="$davit/ansible.cfg" ANSIBLE_HOME="$davit/.ansible" LC_ALL=C.UTF-8
 export ANSIBLE_COLLECTIONS_PATH="$davit/.ansible/collections" DAVIT_REPORT_DIR="$report" ANSIBLE_FORCE_COLOR=1
 # A connection of its own: one that is still open from another run would not ask for the host's key.
-export ANSIBLE_SSH_CONTROL_PATH_DIR="$private/cp"
-ansible-playbook "$@"
+export ANSIBLE_SSH_CONTROL_PATH_DIR="$sockets/cp"
+ansible-playbook "$@" || {
+    status=$?
+    case $access in
+        present) printf '::error title=Davit::Port 22 could not be opened for this runner; the log says why.\n' ;;
+        absent) printf '::error title=Davit::Port 22 may still be open for this runner; the log says how to close it.\n' ;;
+    esac
+    exit "$status"
+}

@@ -1,19 +1,23 @@
-"""The deploy job of GitHub Actions, run here: its own steps, with what secrets and inputs make of their expressions."""
+"""The jobs of GitHub Actions, run here: their own steps, with what secrets and inputs make of their expressions."""
 
 from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.e2e.support.playbook import ROOT
+from tests.e2e.support.wait import until
 
+ACTION = "$/.github/actions/davit"
+TIMEOUT = 600
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 
 
@@ -43,40 +47,90 @@ def _value(expression: str, contexts: Mapping[str, Mapping[str, str]]) -> str:
     return ""
 
 
-def run_job(secrets: Mapping[str, str], inputs: Mapping[str, str], folder: Path) -> Outcome:
-    """The step of run.yml that runs the playbook, through the composite action, as a runner would."""
-    job = yaml.safe_load((ROOT / ".github/workflows/run.yml").read_text())
-    called = job[True]["workflow_call"]["inputs"]
-    given = {name: str(declared.get("default", "")) for name, declared in called.items()} | dict(inputs)
-    (step,) = [one for one in job["jobs"]["run"]["steps"] if one.get("id") == "davit"]
-    contexts = {"secrets": secrets, "inputs": given, "github": {"actor": "octocat"}}
-    with_ = {name: evaluate(str(value), contexts) for name, value in step["with"].items()}
-    action: dict[str, Any] = yaml.safe_load((ROOT / ".github/actions/davit/action.yml").read_text())
-    defaults = {
-        name: evaluate(str(declared.get("default", "")), contexts) for name, declared in action["inputs"].items()
-    }
-    inner = {**contexts, "inputs": defaults | {name: value for name, value in with_.items() if value}}
-    (run,) = action["runs"]["steps"]
-    environment = {name: evaluate(str(value), inner) for name, value in run["env"].items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = folder / "summary.md"
-    done = subprocess.run(
-        ["sh", "-e", "-c", run["run"]],
-        cwd=ROOT,
-        env={
+@dataclass(frozen=True)
+class Job:
+    """The job of a reusable workflow; `folder` is its workspace, `environment` what earlier steps have put there."""
+
+    workflow: str
+    secrets: Mapping[str, str]
+    inputs: Mapping[str, str]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
+
+    def _contexts(self, workflow: Mapping[Any, Any]) -> dict[str, Mapping[str, str]]:
+        called = workflow[True]["workflow_call"]["inputs"]
+        given = {name: str(declared.get("default", "")) for name, declared in called.items()} | dict(self.inputs)
+        return {"secrets": self.secrets, "inputs": given, "github": {"actor": "octocat", "token": self.token}}
+
+    def run(
+        self, before: Callable[[str], None] = lambda _step: None, killed: Callable[[str], bool] = lambda _step: False
+    ) -> dict[str, Outcome]:
+        """The job's steps that are the action, by name, one after the other and to the first that fails; then those
+        that run always. `before` is told of each; where `killed` is true, the step dies as soon as a play begins."""
+        workflow = yaml.safe_load((ROOT / f".github/workflows/{self.workflow}.yml").read_text())
+        contexts = self._contexts(workflow)
+        outcomes: dict[str, Outcome] = {}
+        for step in workflow["jobs"]["run"]["steps"]:
+            condition = str(step.get("if", "success()"))
+            well = all(outcome.rc == 0 for outcome in outcomes.values())
+            if step.get("uses") != ACTION or not (well or condition.startswith("always()")):
+                continue
+            before(step["name"])
+            with_ = {name: evaluate(str(value), contexts) for name, value in step["with"].items()}
+            outcomes[step["name"]] = self._step(with_, contexts, killed=killed(step["name"]))
+        return outcomes
+
+    def _step(self, with_: Mapping[str, str], contexts: Mapping[str, Mapping[str, str]], *, killed: bool) -> Outcome:
+        action: dict[str, Any] = yaml.safe_load((ROOT / ".github/actions/davit/action.yml").read_text())
+        unknown = set(with_) - set(action["inputs"])
+        assert not unknown, f"the action has no input {unknown}"
+        defaults = {
+            name: evaluate(str(declared.get("default", "")), contexts) for name, declared in action["inputs"].items()
+        }
+        inner = {**contexts, "inputs": defaults | {name: value for name, value in with_.items() if value}}
+        (run,) = action["runs"]["steps"]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        summary, log = self.folder / "summary.md", self.folder / "step.log"
+        with log.open("w") as stream:
+            process = subprocess.Popen(
+                ["sh", "-e", "-c", run["run"]],
+                cwd=ROOT,
+                env=self._environment() | {name: evaluate(str(value), inner) for name, value in run["env"].items()},
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                if killed:
+                    until(lambda: "PLAY [" in log.read_text(), 60)
+                else:
+                    process.wait(TIMEOUT)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+        said = log.read_text()
+        log.unlink()
+        return Outcome(process.wait(), said, summary.read_text() if summary.exists() else "")
+
+    def _environment(self) -> dict[str, str]:
+        return {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder),
+            "HOME": str(self.folder),
             "GITHUB_ACTIONS": "true",
-            "GITHUB_WORKSPACE": str(folder),
-            "RUNNER_TEMP": str(folder),
-            "GITHUB_STEP_SUMMARY": str(summary),
-            "GITHUB_OUTPUT": str(folder / "output"),
+            "GITHUB_WORKSPACE": str(self.folder),
+            "GITHUB_REPOSITORY": "octo/shop",
+            "GITHUB_RUN_ID": "4711",
+            "RUNNER_TEMP": str(self.folder),
+            "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
+            "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_ACTION_PATH": str(ROOT / ".github/actions/davit"),
-            **environment,
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    return Outcome(done.returncode, done.stdout + done.stderr, summary.read_text() if summary.exists() else "")
+            **self.environment,
+        }
+
+
+def run_job(secrets: Mapping[str, str], inputs: Mapping[str, str], folder: Path) -> Outcome:
+    """The one step of run.yml that runs the playbook."""
+    (outcome,) = Job("run", secrets, inputs, folder).run().values()
+    return outcome
