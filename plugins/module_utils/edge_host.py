@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
 import shutil
 import socket
-import ssl
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +19,10 @@ from urllib.parse import urlsplit
 
 from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     CONFIG_LABEL,
+    EDGE_FILE,
+    MARK_HEADER,
+    MARK_PATH,
     PROJECT,
-    TLS_FILE,
     Certificate,
     Container,
     Listener,
@@ -30,8 +31,6 @@ from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     last_words,
     listeners,
     longest_gap,
-    render,
-    tls_document,
     unit_of,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -40,6 +39,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.routes import broken_rou
 Run = Callable[[list[str]], "tuple[int, str, str]"]
 
 DIRECTORIES = ("", "stage", "dynamic", "certs", "acme")
+EDGE_PATH = f"dynamic/{EDGE_FILE}"
 POLL_SECONDS = 0.02
 
 
@@ -83,14 +83,23 @@ class EdgeHost:
 
     def answers(self) -> bool:
         """Whether the edge answers its own ping."""
+        return self._ask(urlsplit(self.ping_url).path or "/")[0] == 200
+
+    def mark(self) -> str:
+        """The mark of what the running edge has taken over of its dynamic files; '' when it tells none."""
+        return self._ask(MARK_PATH)[1]
+
+    def _ask(self, path: str) -> tuple[int, str]:
+        """Status and mark of an answer by the way that the edge has for the host alone; 0 for no answer."""
         # Without urllib, which would ask a proxy that the host's environment names.
         url = urlsplit(self.ping_url)
         connection = http.client.HTTPConnection(url.hostname or "127.0.0.1", url.port or 80, timeout=2)
         try:
-            connection.request("GET", url.path or "/")
-            return connection.getresponse().status == 200
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.getheader(MARK_HEADER) or ""
         except (http.client.HTTPException, OSError):
-            return False
+            return 0, ""
         finally:
             connection.close()
 
@@ -128,21 +137,6 @@ class EdgeHost:
         if sentences:
             raise DavitError(f"The edge needs the ports {', '.join(map(str, ports))}. {' '.join(sentences)}")
 
-    def check_certificates(self, certificates: Sequence[Certificate]) -> None:
-        """Raise when a key does not belong to its certificate, or one of them cannot be read."""
-        for number, certificate in enumerate(certificates, start=1):
-            with tempfile.TemporaryDirectory() as scratch:
-                chain, key = Path(scratch, "chain"), Path(scratch, "key")
-                chain.write_text(certificate.chain, encoding="utf-8")
-                key.write_text(certificate.key, encoding="utf-8")
-                try:
-                    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
-                except (ssl.SSLError, ValueError) as error:
-                    raise DavitError(
-                        f"Certificate {number} and its key are not a usable pair of PEM files ({error})."
-                        " Give the chain, leaf first, and its key without a passphrase."
-                    ) from error
-
     # What is changed
 
     def make_directories(self) -> None:
@@ -153,6 +147,9 @@ class EdgeHost:
             path = self.directory / name
             path.mkdir(mode=0o700, exist_ok=True)
             path.chmod(0o700)
+        with contextlib.suppress(FileNotFoundError):
+            # With keys in it; the edge leaves ACME out altogether when others may read it.
+            (self.directory / "acme/acme.json").chmod(0o600)
 
     def write(self, files: Mapping[str, str], mode: int = 0o644) -> None:
         """Replace files of the edge, each in one rename from the stage, so that nobody reads half of one."""
@@ -165,49 +162,66 @@ class EdgeHost:
             staged.chmod(mode)
             staged.rename(self.directory / name)
 
-    def tls_differs(self, certificates: Sequence[Certificate]) -> bool:
-        """Whether the certificates that the edge reads are others than these."""
-        wanted = render(tls_document(certificates)) if certificates else None
-        return self.read(f"dynamic/{TLS_FILE}") != wanted
-
     def write_certificates(self, certificates: Sequence[Certificate]) -> None:
-        """Hand certificates over; a running edge takes them without a restart.
+        """Lay certificates and keys down, for root alone; they are served once the dynamic file names them.
 
         Those of the time before stay until the next change, since the edge may be reading them.
         """
-        if not self.tls_differs(certificates):
-            return
         wanted = {each.name for each in certificates}
-        former = self.read(f"dynamic/{TLS_FILE}") or ""
+        former = self.read(EDGE_PATH) or ""
         for path in (self.directory / "certs").iterdir():
             if path.stem not in wanted and path.name not in former:
                 path.unlink()
         for each in certificates:
             self.write({f"certs/{each.name}.crt": each.chain, f"certs/{each.name}.key": each.key}, mode=0o600)
-        if certificates:
-            self.write({f"dynamic/{TLS_FILE}": render(tls_document(certificates))})
-        else:
-            (self.directory / "dynamic" / TLS_FILE).unlink()
 
-    def apply(self, files: Mapping[str, str], image: str, config: str, port: int, timeout: int) -> float:
+    def reload(self, files: Mapping[str, str], mark: str, timeout: int) -> None:
+        """Write ``files``, and wait until the running edge has taken them over; it serves all the while.
+
+        Raises DavitError after putting the former files back when it does not.
+        """
+        former = self._replace(files)
+        end = time.monotonic() + timeout
+        while self.mark() != mark:
+            if time.monotonic() > end:
+                said = self._logs()
+                self._restore(former)
+                raise DavitError(
+                    f"The running edge did not take over {self.directory / EDGE_PATH} within {timeout} s, so the former"
+                    f" one is back. It said: {said}"
+                )
+            time.sleep(POLL_SECONDS)
+
+    def apply(self, files: Mapping[str, str], image: str, made_of: tuple[str, str], port: int, timeout: int) -> float:
         """Write ``files``, start or recreate the edge, and wait until it answers; the gap in seconds.
 
+        ``made_of`` is the configuration of the container that must answer, and the mark that it must answer with.
         Raises DavitError after putting the former configuration back when the edge does not come up.
         """
         self._have_image(image)  # before, so that the download is no part of the gap
         self._unpause()
-        former = {name: text for name in files if (text := self.read(name)) is not None}
-        self.write(files)
+        former = self._replace(files)
         with _watch(port) as samples:
-            trouble = self._up(config, timeout)
+            trouble = self._up(*made_of, timeout)
         if trouble is None:
             return round(longest_gap(samples), 3)
-        if set(former) != set(files):
+        if former["traefik.yml"] is None:
             raise DavitError(f"The edge did not start: {trouble}")
-        self.write(former)
-        again = self._up(None, timeout)
+        self._restore(former)
+        again = self._up(None, None, timeout)
         outcome = "The former one runs again" if again is None else f"The former one does not start either: {again}"
         raise DavitError(f"The edge did not start with the new configuration: {trouble}. {outcome}.")
+
+    def _replace(self, files: Mapping[str, str]) -> dict[str, str | None]:
+        """Write ``files``; what was there before, None for nothing."""
+        former = {name: self.read(name) for name in files}
+        self.write(files)
+        return former
+
+    def _restore(self, former: Mapping[str, str | None]) -> None:
+        self.write({name: text for name, text in former.items() if text is not None})
+        for name in (name for name, text in former.items() if text is None):
+            (self.directory / name).unlink()
 
     def _have_image(self, image: str) -> None:
         code, _out, _err = self.run(["docker", "image", "inspect", "--format", "{{.Id}}", image])
@@ -219,27 +233,35 @@ class EdgeHost:
         if container is not None and container.paused:  # Compose cannot replace it
             self._docker("unpause", container.id)
 
-    def _up(self, config: str | None, timeout: int) -> str | None:
+    def _up(self, config: str | None, mark: str | None, timeout: int) -> str | None:
         """Make a new container as the files say and wait for its ping; what went wrong, or None.
 
-        ``config`` is the configuration that must answer (None: any).
+        ``config`` is the configuration that must answer, and ``mark`` its dynamic one (None: any). A starting edge
+        answers its ping before it has read any route.
         """
-        compose = ["docker", "compose", "--ansi", "never", "--file", str(self.directory / "compose.yaml")]
         # Forced: a container that is to be replaced may be stuck with the very configuration that is wanted.
         code, out, err = self.run(
-            [*compose, "up", "--detach", "--force-recreate", "--remove-orphans", "--pull", "never"]
+            [*self._compose, "up", "--detach", "--force-recreate", "--remove-orphans", "--pull", "never"]
         )
         if code != 0:
             return (err or out).strip()
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            if self.answers():
+            if self.answers() and (mark is None or self.mark() == mark):
                 container = self.container()
                 if container is not None and container.running and config in (None, container.config):
                     return None
             time.sleep(POLL_SECONDS)
-        _code, out, err = self.run([*compose, "logs", "--no-color", "--no-log-prefix", "--tail", "40"])
-        return f"no answer from {self.ping_url} within {timeout} s. It said: {last_words(out + err)}"
+        what = "it did not load its routes" if self.answers() else f"no answer from {self.ping_url}"
+        return f"{what} within {timeout} s. It said: {self._logs()}"
+
+    @property
+    def _compose(self) -> list[str]:
+        return ["docker", "compose", "--ansi", "never", "--file", str(self.directory / "compose.yaml")]
+
+    def _logs(self) -> str:
+        _code, out, err = self.run([*self._compose, "logs", "--no-color", "--no-log-prefix", "--tail", "40"])
+        return last_words(out + err)
 
     def _docker(self, *arguments: str) -> str:
         code, out, err = self.run(["docker", *arguments])

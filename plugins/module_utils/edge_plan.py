@@ -17,7 +17,9 @@ PROJECT = "davit-edge"
 SERVICE = "traefik"
 CONFIG_LABEL = "davit.edge.config"
 # No app can have this name, since names of apps begin with a letter.
-TLS_FILE = "_tls.yml"
+EDGE_FILE = "_edge.yml"
+MARK_HEADER = "Davit-Edge"
+MARK_PATH = "/configuration"
 CERTIFICATES_IN_CONTAINER = "/etc/traefik/certs"
 
 _LISTENER = re.compile(r"^\S+\s+\d+\s+\d+\s+\S+:(?P<port>\d+)\s")
@@ -54,8 +56,9 @@ class Certificate:
 
     @property
     def name(self) -> str:
-        # A renewed certificate gets a new name: the edge reads files again only when a route file changes.
-        return hashlib.sha256(self.chain.encode()).hexdigest()[:16]
+        # A renewed certificate gets a new name: the edge reads files again only when a route file changes. The key
+        # counts as well, since a certificate can be issued anew for another key with all else equal.
+        return hashlib.sha256(f"{self.chain}\0{self.key}".encode()).hexdigest()[:16]
 
 
 def render(document: Mapping[str, Any]) -> str:
@@ -63,9 +66,9 @@ def render(document: Mapping[str, Any]) -> str:
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
-def compose_document(service: Mapping[str, Any], static: Mapping[str, Any]) -> dict[str, Any]:
+def compose_document(service: Mapping[str, Any], static: Mapping[str, Any], authority: str = "") -> dict[str, Any]:
     """The edge's Compose file. Its label names the whole configuration that a container is made from."""
-    config = hashlib.sha256((render(service) + render(static)).encode()).hexdigest()
+    config = hashlib.sha256((render(service) + render(static) + authority).encode()).hexdigest()
     labels = {**service.get("labels", {}), CONFIG_LABEL: config}
     return {"name": PROJECT, "services": {SERVICE: {**service, "labels": labels}}}
 
@@ -75,16 +78,38 @@ def wanted_config(compose: Mapping[str, Any]) -> str:
     return str(compose["services"][SERVICE]["labels"][CONFIG_LABEL])
 
 
-def tls_document(certificates: Sequence[Certificate]) -> dict[str, Any]:
-    """Traefik's dynamic configuration for certificates that are given; the first is the default one."""
-    pairs = [
-        {
-            "certFile": f"{CERTIFICATES_IN_CONTAINER}/{certificate.name}.crt",
-            "keyFile": f"{CERTIFICATES_IN_CONTAINER}/{certificate.name}.key",
-        }
-        for certificate in certificates
-    ]
-    return {"tls": {"certificates": pairs, "stores": {"default": {"defaultCertificate": pairs[0]}}}}
+def edge_document(
+    given: Mapping[str, Any], certificates: Sequence[Certificate], entry_point: str
+) -> tuple[dict[str, Any], str]:
+    """Traefik's dynamic configuration for what is the edge's own and no app's, and the mark by which it is known.
+
+    The mark is a hash of it. The running edge answers with it on ``entry_point``: nothing else tells that it has taken
+    over a file, or that it has thrown away all of them because one could not be read. The first certificate also serves
+    names that none of them is for.
+    """
+    document = {section: dict(content) for section, content in given.items()}
+    if certificates:
+        pairs = [
+            {
+                "certFile": f"{CERTIFICATES_IN_CONTAINER}/{certificate.name}.crt",
+                "keyFile": f"{CERTIFICATES_IN_CONTAINER}/{certificate.name}.key",
+            }
+            for certificate in certificates
+        ]
+        store = {"stores": {"default": {"defaultCertificate": pairs[0]}}}
+        document["tls"] = {**document.get("tls", {}), "certificates": pairs, **store}
+    mark = hashlib.sha256(render(document).encode()).hexdigest()[:16]
+    http = document.setdefault("http", {})
+    router = {
+        "entryPoints": [entry_point],
+        "rule": f"Path(`{MARK_PATH}`)",
+        "service": "ping@internal",
+        "middlewares": ["davit-mark"],
+    }
+    http["routers"] = {**http.get("routers", {}), "davit-mark": router}
+    header = {"headers": {"customResponseHeaders": {MARK_HEADER: mark}}}
+    http["middlewares"] = {**http.get("middlewares", {}), "davit-mark": header}
+    return document, mark
 
 
 def decide(container: Container | None, config: str, answers: bool) -> tuple[Action, str]:

@@ -16,16 +16,26 @@ description:
   - Refuses, before anything is written, while another program holds one of the ports, or while a route file cannot be
     read, since one such file disables every app at the edge's next start.
   - When the edge does not come up with the new configuration, the former one is put back.
-  - Given certificates are taken over without a restart.
+  - What is read while the edge runs (O(dynamic), O(certificates)) is taken over without a restart. The module waits
+    until the edge says so, and puts the former file back when it does not.
+  - A certificate whose key, order or dates are wrong is refused before anything is written.
 options:
   directory:
     description: Where the edge's files are.
     type: path
     default: /opt/davit/edge
   static:
-    description: Traefik's static configuration.
+    description: Traefik's static configuration. Its C(ping.entryPoint) has to be one that O(ping_url) reaches.
     type: dict
     required: true
+  dynamic:
+    description: What is the edge's own in Traefik's dynamic configuration.
+    type: dict
+    default: {}
+  authority:
+    description: Certificates, in PEM, of whoever signed that of the ACME server; in the file C(acme/authority.pem).
+    type: str
+    default: ""
   service:
     description: The edge's service in its Compose file.
     type: dict
@@ -112,15 +122,18 @@ gap_seconds:
   sample: 0.84
 """
 
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.davit.ec2.plugins.module_utils.edge_host import EdgeHost
+from ansible_collections.davit.ec2.plugins.module_utils import certificates as given_certificates
+from ansible_collections.davit.ec2.plugins.module_utils.edge_host import EDGE_PATH, EdgeHost
 from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     Certificate,
     compose_document,
     decide,
+    edge_document,
     render,
     wanted_config,
 )
@@ -129,6 +142,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 ARGUMENTS = {
     "directory": {"type": "path", "default": "/opt/davit/edge"},
     "static": {"type": "dict", "required": True},
+    "dynamic": {"type": "dict", "default": {}},
+    "authority": {"type": "str", "default": ""},
     "service": {"type": "dict", "required": True},
     "ports": {"type": "list", "elements": "int", "required": True},
     "ping_url": {"type": "str", "default": "http://127.0.0.1:8099/ping"},
@@ -150,25 +165,28 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     params = module.params
     host = EdgeHost(module.run_command, params["directory"], params["ping_url"])
     certificates = [Certificate(each["chain"], each["key"]) for each in params["certificates"]]
-    compose = compose_document(params["service"], params["static"])
-    config = wanted_config(compose)
-    files = {"traefik.yml": render(params["static"]), "compose.yaml": render(compose)}
+    compose = compose_document(params["service"], params["static"], params["authority"])
+    dynamic, mark = edge_document(params["dynamic"], certificates, params["static"]["ping"]["entryPoint"])
+    files = {EDGE_PATH: render(dynamic), "traefik.yml": render(params["static"]), "compose.yaml": render(compose)}
+    if params["authority"]:
+        files["acme/authority.pem"] = params["authority"]
 
-    host.check_certificates(certificates)
+    given_certificates.check(module.run_command, certificates, time.time())
     before = {name: host.read(name) for name in files}
-    action, reason = decide(host.container(), config, host.answers())
-    tls_changes = host.tls_differs(certificates)
+    action, reason = decide(host.container(), wanted_config(compose), host.answers())
+    differs = before != files or (action == "none" and host.mark() != mark)
     result: dict[str, Any] = {
-        "changed": before != files or tls_changes or action != "none",
-        "action": action,
-        "reason": reason,
+        "changed": differs or action != "none",
+        "action": "reload" if differs and action == "none" else action,
+        "reason": "what it reads while it runs changed" if differs and action == "none" else reason,
         "diff": [
             {"before": before[name] or "", "after": files[name], "before_header": name, "after_header": name}
             for name in sorted(files)
         ],
     }
-    if action != "none":
+    if result["changed"]:
         host.refuse_broken_routes()
+    if action != "none":
         host.refuse_foreign_ports(params["ports"])
     if module.check_mode or not result["changed"]:
         return result
@@ -176,10 +194,10 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     host.make_directories()
     host.write_certificates(certificates)
     if action == "none":
-        host.write(files)
+        host.reload(files, mark, params["timeout"])
     else:
-        image = str(params["service"]["image"])
-        gap = host.apply(files, image, config, params["ports"][0], params["timeout"])
+        made_of = (wanted_config(compose), mark)
+        gap = host.apply(files, str(params["service"]["image"]), made_of, params["ports"][0], params["timeout"])
         if action == "recreate":
             result["gap_seconds"] = gap
     return result

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils.edge_host import EdgeHost
-from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import CONFIG_LABEL, TLS_FILE, Certificate
+from ansible_collections.davit.ec2.plugins.module_utils.edge_host import EDGE_PATH, EdgeHost
+from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
+    CONFIG_LABEL,
+    EDGE_FILE,
+    MARK_HEADER,
+    Certificate,
+    edge_document,
+    render,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.routes import broken_routes
 
@@ -84,29 +94,79 @@ def test_a_broken_route_file_is_named(tmp_path: Path) -> None:
         host.refuse_broken_routes()
 
 
-def test_the_edge_s_own_tls_file_breaks_nothing(tmp_path: Path) -> None:
-    host = made(tmp_path, Engine())
-    host.write_certificates([Certificate("chain", "key")])
-    host.refuse_broken_routes()
-    assert broken_routes({TLS_FILE: str(host.read(f"dynamic/{TLS_FILE}"))}) == {}
+def test_the_edge_s_own_file_breaks_nothing() -> None:
+    for certificates in ([], [Certificate("chain", "key")]):
+        assert broken_routes({EDGE_FILE: render(edge_document({}, certificates, "ping")[0])}) == {}
+
+
+def hand_over(host: EdgeHost, *certificates: Certificate) -> None:
+    host.write_certificates(certificates)
+    host.write({EDGE_PATH: render(edge_document({}, certificates, "ping")[0])})
 
 
 def test_certificates_come_change_and_go(tmp_path: Path) -> None:
     host = made(tmp_path, Engine())
     first, second, third = (Certificate(name, f"{name}-key") for name in ("one", "two", "three"))
-    assert not host.tls_differs([])
-    assert host.tls_differs([first])
-    host.write_certificates([first])
-    assert not host.tls_differs([first])
+    hand_over(host, first)
     key = tmp_path / f"davit/edge/certs/{first.name}.key"
     assert key.read_text() == "one-key"
     assert key.stat().st_mode & 0o777 == 0o600
-    host.write_certificates([second])
+    hand_over(host, second)
     assert key.exists(), "the edge may still be reading it"
-    host.write_certificates([third])
+    hand_over(host, third)
     assert not key.exists()
-    host.write_certificates([])
-    assert not host.tls_differs([])
+    hand_over(host)
+    hand_over(host)
+    assert list((tmp_path / "davit/edge/certs").iterdir()) == []
+
+
+def test_what_acme_keeps_is_for_root_alone(tmp_path: Path) -> None:
+    host = made(tmp_path, Engine())
+    kept = tmp_path / "davit/edge/acme/acme.json"
+    kept.write_text("{}")
+    kept.chmod(0o644)
+    host.make_directories()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[EdgeHost]:
+    """A host whose edge answers with the mark that its dynamic file names, unless the file says 'bad'."""
+    taken = {"mark": ""}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            text = (tmp_path / "davit/edge" / EDGE_PATH).read_text()
+            if text != "bad":
+                taken["mark"] = text
+            self.send_response(200)
+            self.send_header(MARK_HEADER, taken["mark"])
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    engine = Engine(("docker compose", 0, '{"level":"error","message":"field not found"}'))
+    host = EdgeHost(engine, str(tmp_path / "davit/edge"), f"http://127.0.0.1:{server.server_port}/ping")
+    host.make_directories()
+    yield host
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_running_edge_takes_a_file_over(edge: EdgeHost) -> None:
+    edge.write({EDGE_PATH: "one"})
+    edge.reload({EDGE_PATH: "two", "traefik.yml": "new"}, "two", timeout=5)
+    assert (edge.mark(), edge.read("traefik.yml")) == ("two", "new")
+
+
+def test_a_file_that_the_running_edge_does_not_take_is_put_back(edge: EdgeHost) -> None:
+    edge.write({EDGE_PATH: "one"})
+    with pytest.raises(DavitError, match=r"did not take over .*_edge\.yml within 0 s.*field not found"):
+        edge.reload({EDGE_PATH: "bad", "traefik.yml": "new"}, "two", timeout=0)
+    assert (edge.read(EDGE_PATH), edge.read("traefik.yml"), edge.mark()) == ("one", None, "one")
 
 
 def test_half_a_file_is_never_in_place(tmp_path: Path) -> None:
@@ -115,12 +175,6 @@ def test_half_a_file_is_never_in_place(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         host.write({"dynamic/a.yml": None})  # type: ignore[dict-item]
     assert host.read("dynamic/a.yml") == "old"
-
-
-@pytest.mark.parametrize("pair", [("x", "y"), ("", "")])
-def test_an_unusable_certificate_is_refused_by_its_number(tmp_path: Path, pair: tuple[str, str]) -> None:
-    with pytest.raises(DavitError, match=r"Certificate 1 and its key are not a usable pair"):
-        EdgeHost(Engine(), str(tmp_path), PING).check_certificates([Certificate(*pair)])
 
 
 @pytest.mark.usefixtures("docker")
@@ -135,10 +189,11 @@ def test_the_former_configuration_comes_back(tmp_path: Path) -> None:
     engine = Engine(("docker compose", 1, "no such option"))
     host = made(tmp_path, engine)
     former = {"traefik.yml": "old", "compose.yaml": "old"}
+    new = {EDGE_PATH: "new", "traefik.yml": "new", "compose.yaml": "new"}
     host.write(former)
     with pytest.raises(DavitError, match=r"no such option.*The former one does not start either"):
-        host.apply({"traefik.yml": "new", "compose.yaml": "new"}, "traefik:1", "abc", 9, timeout=1)
-    assert {name: host.read(name) for name in former} == former
+        host.apply(new, "traefik:1", ("abc", "m"), 9, timeout=1)
+    assert {name: host.read(name) for name in new} == {**former, EDGE_PATH: None}
     assert sum("up --detach" in line for line in engine.asked) == 2
 
 
@@ -147,6 +202,6 @@ def test_an_image_that_cannot_be_pulled_changes_nothing(tmp_path: Path) -> None:
     engine = Engine(("docker image inspect", 1, "no such image"), ("docker pull", 1, "manifest unknown"))
     host = made(tmp_path, engine)
     with pytest.raises(DavitError, match=r"manifest unknown"):
-        host.apply({"traefik.yml": "new", "compose.yaml": "new"}, "traefik:0", "abc", 9, timeout=1)
+        host.apply({"traefik.yml": "new", "compose.yaml": "new"}, "traefik:0", ("abc", "m"), 9, timeout=1)
     assert host.read("traefik.yml") is None
     assert not any("compose" in line for line in engine.asked)

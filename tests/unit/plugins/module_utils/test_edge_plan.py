@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,11 @@ from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     compose_document,
     decide,
     describe,
+    edge_document,
     foreign,
     last_words,
     listeners,
     longest_gap,
-    tls_document,
     unit_of,
     wanted_config,
 )
@@ -109,16 +110,52 @@ def test_the_unit_of_a_process(cgroup: str, unit: str) -> None:
     assert unit_of(cgroup) == unit
 
 
+def served(*certificates: Certificate) -> dict[str, Any]:
+    return dict(edge_document({}, certificates, "ping")[0]["tls"])
+
+
 def test_a_renewed_certificate_is_another_file() -> None:
-    first, second = (tls_document([Certificate(chain, "key")])["tls"]["certificates"] for chain in ("old", "new"))
-    assert first != second
-    assert "key" not in json.dumps(first[0]["certFile"])
+    first, second, third = (served(Certificate(*pair)) for pair in (("old", "key"), ("new", "key"), ("old", "other")))
+    assert first["certificates"] != second["certificates"] != third["certificates"] != first["certificates"]
+    assert "key" not in json.dumps(first["certificates"][0]["certFile"])
 
 
 def test_the_first_certificate_serves_unknown_names() -> None:
     first, second = Certificate("a", "k"), Certificate("b", "k")
-    default = tls_document([first, second])["tls"]["stores"]["default"]["defaultCertificate"]
+    default = served(first, second)["stores"]["default"]["defaultCertificate"]
     assert first.name in default["certFile"]
+
+
+GIVEN: dict[str, Any] = {
+    "http": {"middlewares": {"davit-headers": {"headers": {}}}},
+    "tls": {"options": {"default": {}}},
+}
+
+
+def test_what_the_role_gives_stays_beside_certificates_and_mark() -> None:
+    document, mark = edge_document(GIVEN, [Certificate("a", "k")], "ping")
+    assert set(document["http"]["middlewares"]) == {"davit-headers", "davit-mark"}
+    assert set(document["tls"]) == {"options", "certificates", "stores"}
+    router = document["http"]["routers"]["davit-mark"]
+    assert (router["entryPoints"], router["rule"]) == (["ping"], "Path(`/configuration`)")
+    headers = document["http"]["middlewares"]["davit-mark"]["headers"]["customResponseHeaders"]
+    assert headers == {"Davit-Edge": mark}
+    assert set(GIVEN["http"]["middlewares"]) == {"davit-headers"}, "what was given is not touched"
+
+
+def test_each_change_has_a_mark_of_its_own() -> None:
+    marks = [
+        edge_document(*given, "ping")[1]
+        for given in ((GIVEN, []), (GIVEN, [Certificate("a", "k")]), ({}, []), (GIVEN, []))
+    ]
+    assert marks[0] == marks[3]
+    assert len(set(marks)) == 3
+
+
+def test_another_authority_is_another_container() -> None:
+    """It is read when the edge starts."""
+    wanted = [wanted_config(compose_document({"image": "t"}, {}, authority)) for authority in ("", "one", "two")]
+    assert len(set(wanted)) == 3
 
 
 @pytest.mark.parametrize(
