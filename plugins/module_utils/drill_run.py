@@ -152,7 +152,8 @@ def look(layout: AppLayout, engine: Engine) -> dict[str, Any]:
     if name is None:
         raise DavitError(f"Nothing is live of {layout.app}, so there is nothing to drill. Deploy it first.")
     live = candidate.load(layout, name)
-    answers = [edge.answering_release(endpoint, live.tls)[0] for endpoint in live.endpoints]
+    tls = edge.uses_tls(layout)
+    answers = [edge.answering_release(endpoint, tls)[0] for endpoint in live.endpoints]
     return {
         "live": name,
         "last_good": store.pointed(layout.last_good),

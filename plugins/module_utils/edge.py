@@ -18,11 +18,21 @@ from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.probe import ask
 from ansible_collections.davit.ec2.plugins.module_utils.routes import CANARY_HEADER, RELEASE_HEADER, Endpoint
 
+TLS_ENTRY_POINT = "websecure"
 PING = "http://127.0.0.1:8099/ping"
 
 
 def is_up() -> bool:
     return ask(PING, timeout=2).status == 200
+
+
+def uses_tls(layout: AppLayout) -> bool:
+    """Whether clients come by HTTPS. That is the edge's own affair, so it is asked at the time and not recorded."""
+    try:
+        static = json.loads(layout.edge_static.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return TLS_ENTRY_POINT in static.get("entryPoints", {})
 
 
 def read_routes(layout: AppLayout) -> dict[str, dict[str, Any]]:

@@ -119,6 +119,11 @@ class AppLayout:
         return Path(self.root) / "edge"
 
     @property
+    def edge_static(self) -> Path:
+        """The edge's own configuration, which a deploy only reads."""
+        return self.edge / "traefik.yml"
+
+    @property
     def routes(self) -> Path:
         return self.edge / "dynamic"
 

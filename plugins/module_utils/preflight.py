@@ -54,8 +54,7 @@ class Request:
     gate: Mapping[str, Any] = field(default_factory=dict)
     model_probe: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
-    tls: bool = False
-    resolver: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     minimum_disk_mb: int = 1024
     parallel: frozenset[str] = frozenset()
     memory_mb: int = 0
@@ -208,21 +207,24 @@ def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: st
     if refused:
         raise DavitError("\n".join(str(r) for r in refused), refused=[str(r) for r in refused])
     parsed = routes.parse_routes(request.routes, model, request.stateful)
-    taken = routes.rules_taken(edge.read_routes(request.layout))
+    others = edge.read_routes(request.layout)
+    taken = routes.rules_taken(others)
     for route in parsed:
         if route.rule in taken:
             raise DavitError(
                 f"The app '{taken[route.rule]}' on this host already has the route {route.rule}."
                 " Give this app a host name or a path of its own in compose_release_routes."
             )
+    nameless = routes.nameless(parsed, others) if edge.uses_tls(request.layout) else ""
+    if nameless:
+        raise DavitError(nameless)
     parts = running_file.split(model, str(stage_dir / "files"), request.stateful)
     open_variables = {**request.environment, request.version_variable: version}
     gate = fill_in(dict(request.gate), open_variables)
     declared = {
         "routes": [route.to_json() for route in parsed],
         "gate": gate,
-        "tls": request.tls,
-        "resolver": request.resolver,
+        "headers": routes.parse_headers(request.headers),
         "model_probe": dict(request.model_probe),
         "metrics": _metrics(request.metrics, {route.service for route in parsed}),
         "workers": list(workers.workers_of(parts.release, {r.service for r in parsed}, request.parallel)),

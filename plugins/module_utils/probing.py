@@ -22,7 +22,7 @@ LIMIT = 4 * 3600
 """Seconds after which a probe that nobody stopped ends."""
 
 
-def target_of(release: Release) -> Target:
+def target_of(release: Release, tls: bool) -> Target:
     """What is asked: the readiness check of the first route, as a client would ask it."""
     endpoint = release.endpoints[0]
     checks = [c for c in parse_gate(release.gate, release.endpoints).http if c.url.startswith(endpoint.url)]
@@ -30,7 +30,7 @@ def target_of(release: Release) -> Target:
     path = ready.url[len(endpoint.url) :] if ready else endpoint.route.path
     if not path.startswith(endpoint.route.path):
         path = endpoint.route.path
-    address = edge.address_of(endpoint, release.tls)
+    address = edge.address_of(endpoint, tls)
     return Target(
         address[: len(address) - len(endpoint.route.path)] + path, headers=dict(ready.headers) if ready else {}
     )
@@ -47,7 +47,7 @@ def start(layout: AppLayout, release: Release, rate: float) -> None:
     stop(layout)
     store.make_private(layout.probe.parent)
     # In a file: the headers of a check may hold a secret, and arguments are for all to see.
-    store.write_json(_target_file(layout), target_of(release).to_json())
+    store.write_json(_target_file(layout), target_of(release, edge.uses_tls(layout)).to_json())
     with contextlib.suppress(CommandError):
         run(
             [

@@ -49,8 +49,8 @@ class Release:
     jobs: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
     gate: Mapping[str, Any]
-    tls: bool = False
-    resolver: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What the edge adds to each answer."""
     model_probe: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     """Where the service tells its metrics: ``path``, and ``service`` unless it is the first routed one."""
@@ -73,7 +73,8 @@ class Release:
     def from_json(cls, record: Mapping[str, Any]) -> Release:
         """Raises DavitError for a record that lacks something."""
         try:
-            values = dict(record)
+            # Releases of before were told how the edge serves, which is its own affair.
+            values = {name: value for name, value in record.items() if name not in ("tls", "resolver")}
             values["images"] = {n: Image(**image) for n, image in record["images"].items()}
             values["endpoints"] = tuple(Endpoint.from_json(e) for e in record["endpoints"])
             for key in ("services", "stateful", "jobs", "environment_names"):

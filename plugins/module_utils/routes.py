@@ -16,6 +16,7 @@ RELEASE_HEADER = "Davit-Release"
 CANARY_HEADER = "Davit-Canary"
 
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_HEADER, _HEADER_VALUE = re.compile(r"[A-Za-z0-9-]{1,64}"), re.compile(r"[\x20-\x7e]{1,4096}")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
@@ -88,6 +89,16 @@ def parse_routes(
     return routes
 
 
+def parse_headers(declared: Mapping[str, Any]) -> dict[str, str]:
+    """The headers that the edge adds to an app's answers. Raises DavitError for what is none, or is Davit's own."""
+    for name, value in declared.items():
+        if not _HEADER.fullmatch(str(name)) or not _HEADER_VALUE.fullmatch(str(value)):
+            raise DavitError(f"compose_release_headers has {name!r}: {str(value)!r}, which is no header with a value.")
+        if str(name).lower().startswith("davit-"):
+            raise DavitError(f"compose_release_headers has {name}; Davit's own headers tell which release answers.")
+    return {str(name): str(value) for name, value in declared.items()}
+
+
 def _declared(entry: Mapping[str, Any], services: Mapping[str, Any]) -> Route:
     service = str(entry.get("service", ""))
     if service not in services:
@@ -153,10 +164,16 @@ however small: 64 MB here made it grow to 13 GB under 100 requests a second."""
 
 
 def edge_document(
-    app: str, release_id: str, endpoints: Sequence[Endpoint], *, tls: bool, resolver: str = "", warm: Warm | None = None
+    app: str,
+    release_id: str,
+    endpoints: Sequence[Endpoint],
+    *,
+    headers: Mapping[str, str] | None = None,
+    warm: Warm | None = None,
 ) -> dict[str, Any]:
     """Traefik's dynamic configuration for one app, whose traffic ``release_id`` gets.
 
+    Without entry points or TLS: a router takes those that the edge has for the public, as it has them at the time.
     The response header names the release, so that a switch can be proved for a stack that knows
     nothing of Davit. ``retry`` repeats a request only when no byte of an answer came, which covers
     the moment in which an old backend closes an idle connection.
@@ -168,12 +185,9 @@ def edge_document(
         name = f"{app}-{number}"
         routers[name] = {
             "rule": endpoint.route.rule,
-            "entryPoints": ["websecure" if tls else "web"],
             "service": name,
             "middlewares": [f"{app}-release", f"{app}-retry"],
         }
-        if tls:
-            routers[name]["tls"] = {"certResolver": resolver} if resolver else {}
         other = others.get(endpoint.route.rule)
         if warm is None or other is None:
             services[name] = _backend(endpoint)
@@ -185,11 +199,11 @@ def edge_document(
             rule = f"({plain}) && {UNGUARDED}"
             routers[f"{name}-large"] = {**routers[name], "rule": rule, "service": f"{name}-serving"}
             routers[name]["rule"] = f"({plain}) && {GUARDED}"
-    headers = {RELEASE_HEADER: release_id}
+    added = {**(headers or {}), RELEASE_HEADER: release_id}
     if warm is not None and warm.weight is not None:
-        headers[CANARY_HEADER] = canary_value(warm.release, warm.weight)
+        added[CANARY_HEADER] = canary_value(warm.release, warm.weight)
     middlewares = {
-        f"{app}-release": {"headers": {"customResponseHeaders": headers}},
+        f"{app}-release": {"headers": {"customResponseHeaders": added}},
         f"{app}-retry": {"retry": {"attempts": 4, "initialInterval": "50ms"}},
     }
     return {"http": {"routers": routers, "services": services, "middlewares": middlewares}}
@@ -257,6 +271,22 @@ def rules_taken(documents: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         for router in ((document.get("http") or {}).get("routers") or {}).values():
             taken[_plain(str(router.get("rule")))] = name
     return taken
+
+
+def nameless(routes: Iterable[Route], documents: Mapping[str, Mapping[str, Any]]) -> str:
+    """Why a route without hosts would answer nobody; '' when it does, or there is none."""
+    options = [(document.get("tls") or {}).get("options") or {} for document in documents.values()]
+    if not any((option.get("default") or {}).get("sniStrict") for option in options):
+        return ""
+    return next(
+        (
+            f"The route {route.rule} to '{route.service}' names no host, and the edge refuses HTTPS clients that name"
+            " none (edge_sni_strict). Give it 'hosts' in compose_release_routes."
+            for route in routes
+            if not route.hosts
+        ),
+        "",
+    )
 
 
 def _plain(rule: str) -> str:

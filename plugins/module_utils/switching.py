@@ -43,9 +43,7 @@ def serving(layout: AppLayout) -> str:
 
 def document(wanted: Release, warm: Warm | None = None) -> dict[str, Any]:
     """The route with which ``wanted`` serves."""
-    return routes.edge_document(
-        wanted.app, wanted.id, wanted.endpoints, tls=wanted.tls, resolver=wanted.resolver, warm=warm
-    )
+    return routes.edge_document(wanted.app, wanted.id, wanted.endpoints, headers=wanted.headers, warm=warm)
 
 
 def switch(
@@ -60,15 +58,16 @@ def switch(
     *forward* to check: a return must not wait for somebody else's file.
     """
     before = edge.read_route(layout)
+    tls = edge.uses_tls(layout)
     candidate.settle(wanted, engine, wanted.beside)
     edge.put_route(layout, document(wanted, Warm(old.id, old.endpoints) if warm and old else None))
     try:
-        edge.await_release(wanted.endpoints, wanted.id, wanted.tls, patience.switch_timeout)
+        edge.await_release(wanted.endpoints, wanted.id, tls, patience.switch_timeout)
     except DavitError as error:
         edge.put_route(layout, before)
         back = routes.served_release(before, layout.app)
         if back is not None and old is not None and old.id == back:
-            edge.await_release(old.endpoints, back, old.tls, patience.switch_timeout)
+            edge.await_release(old.endpoints, back, tls, patience.switch_timeout)
         raise DavitError(f"{error} The route is back on {back or 'nothing'}.") from error
     store.point(layout.live, layout.release(wanted.id))
     _move_workers(layout, wanted, old, engine, patience)
@@ -85,7 +84,8 @@ def _move_workers(layout: AppLayout, wanted: Release, old: Release | None, engin
 def share(layout: AppLayout, live: Release, trial: Release, weight: int, patience: Patience) -> None:
     """Give ``trial`` the part ``weight`` (percent) of the traffic of ``live``, and prove that the edge knows."""
     edge.put_route(layout, document(live, Warm(trial.id, trial.endpoints, weight)))
-    edge.await_canary(live.endpoints, routes.canary_value(trial.id, weight), live.tls, patience.switch_timeout)
+    tls = edge.uses_tls(layout)
+    edge.await_canary(live.endpoints, routes.canary_value(trial.id, weight), tls, patience.switch_timeout)
 
 
 def serve_alone(layout: AppLayout, release: Release, patience: Patience) -> None:
@@ -94,7 +94,7 @@ def serve_alone(layout: AppLayout, release: Release, patience: Patience) -> None
     if edge.read_route(layout) == wanted:
         return
     edge.put_route(layout, wanted)
-    edge.await_release(release.endpoints, release.id, release.tls, patience.switch_timeout)
+    edge.await_release(release.endpoints, release.id, edge.uses_tls(layout), patience.switch_timeout)
 
 
 def resume(layout: AppLayout, wanted: Release, former: str, engine: Engine, patience: Patience) -> None:

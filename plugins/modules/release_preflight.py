@@ -105,14 +105,10 @@ options:
       C(service).
     type: dict
     default: {}
-  tls:
-    description: Whether the edge serves this app by HTTPS.
-    type: bool
-    default: false
-  resolver:
-    description: Name of the edge's ACME resolver for this app.
-    type: str
-    default: ''
+  headers:
+    description: Headers that the edge adds to each answer of the app, in place of the app's own.
+    type: dict
+    default: {}
   minimum_disk_mb:
     description: Space that has to be free for images, in MiB.
     type: int
@@ -272,8 +268,7 @@ ARGUMENTS: dict[str, Any] = {
     "gate": {"type": "dict", "default": {}},
     "model_probe": {"type": "dict", "default": {}},
     "metrics": {"type": "dict", "default": {}},
-    "tls": {"type": "bool", "default": False},
-    "resolver": {"type": "str", "default": ""},
+    "headers": {"type": "dict", "default": {}},
     "minimum_disk_mb": {"type": "int", "default": 1024},
     "resolve": {"type": "bool", "default": False},
     "registry": {"type": "str", "default": "ghcr.io"},
@@ -302,8 +297,7 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
         gate=parameters["gate"],
         model_probe=parameters["model_probe"],
         metrics=parameters["metrics"],
-        tls=parameters["tls"],
-        resolver=parameters["resolver"],
+        headers=parameters["headers"],
         minimum_disk_mb=parameters["minimum_disk_mb"],
         parallel=frozenset(parameters["parallel"]),
         memory_mb=parameters["memory_mb"],

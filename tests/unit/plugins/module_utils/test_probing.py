@@ -5,12 +5,17 @@ from __future__ import annotations
 import signal
 import threading
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from ansible_collections.davit.ec2.plugins.module_utils import agent, load_probe, probing, store
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
+
+if TYPE_CHECKING:
+    from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
 
 @pytest.fixture
@@ -39,3 +44,10 @@ def test_what_the_probe_asks_is_gone_once_it_is_read(tmp_path: Path, monkeypatch
     assert agent.probe(str(tmp_path / "out"), "20", "60", str(target)) == 0
     assert asked == [({"X-Key": "secret"}, 20.0, tmp_path / "out", 60.0, False)]
     assert not target.exists()
+
+
+@pytest.mark.parametrize(("tls", "url"), [(False, "http://a.example/readyz"), (True, "https://a.example/readyz")])
+def test_the_probe_asks_as_a_client_would(tls: bool, url: str) -> None:
+    gate = {"http": [{"path": "/readyz", "readiness": True}]}
+    endpoints = (Endpoint(Route("web", 80, ("a.example",)), 20000),)
+    assert probing.target_of(cast("Release", SimpleNamespace(endpoints=endpoints, gate=gate)), tls).url == url

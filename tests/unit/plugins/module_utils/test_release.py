@@ -41,6 +41,10 @@ def test_a_record_brings_the_release_back_as_it_was() -> None:
     assert Release.from_json(json.loads(json.dumps(RELEASE.to_json()))) == RELEASE
 
 
+def test_a_release_that_was_told_how_the_edge_serves_can_still_be_brought_back() -> None:
+    assert Release.from_json({**RELEASE.to_json(), "tls": True, "resolver": "davit"}) == RELEASE
+
+
 @pytest.mark.parametrize("key", ["id", "images", "endpoints", "services", "project"])
 def test_a_record_that_lacks_something_is_damaged(key: str) -> None:
     record = RELEASE.to_json()

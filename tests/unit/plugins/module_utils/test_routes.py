@@ -89,28 +89,61 @@ def test_rules(hosts: tuple[str, ...], rule: str) -> None:
 ENDPOINTS = [Endpoint(Route("web", 8000, ("a.example",)), 20000), Endpoint(Route("api", 9000, (), "/api"), 20001)]
 
 
-@pytest.mark.parametrize(
-    ("tls", "resolver", "entry", "expected"),
-    [
-        (False, "", "web", None),
-        (False, "le", "web", None),
-        (True, "", "websecure", {}),
-        (True, "le", "websecure", {"certResolver": "le"}),
-    ],
-)
-def test_the_edge_document(tls: bool, resolver: str, entry: str, expected: dict[str, str] | None) -> None:
-    http = routes.edge_document("shop", ID, ENDPOINTS, tls=tls, resolver=resolver)["http"]
+def test_the_edge_document() -> None:
+    """How the public comes in is the edge's own affair: a route that named it would be cut off when that changes."""
+    http = routes.edge_document("shop", ID, ENDPOINTS, headers={"X-Frame-Options": "DENY"})["http"]
     assert [r["rule"] for r in http["routers"].values()] == [e.route.rule for e in ENDPOINTS]
-    assert [r["entryPoints"] for r in http["routers"].values()] == [[entry]] * 2
-    assert [r.get("tls") for r in http["routers"].values()] == [expected] * 2
+    assert {key for r in http["routers"].values() for key in r} == {"rule", "service", "middlewares"}
     urls = [http["services"][r["service"]]["loadBalancer"]["servers"] for r in http["routers"].values()]
     assert urls == [[{"url": "http://127.0.0.1:20000"}], [{"url": "http://127.0.0.1:20001"}]]
     for router in http["routers"].values():
         assert set(router["middlewares"]) <= set(http["middlewares"])
+    added = http["middlewares"]["shop-release"]["headers"]["customResponseHeaders"]
+    assert added == {"X-Frame-Options": "DENY", routes.RELEASE_HEADER: ID}
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"Davit-Release": "me"}, "Davit's own headers"),
+        ({"davit-canary": "me"}, "Davit's own headers"),
+        ({"X Y": "a"}, "no header"),
+        ({"X-Y": "a\r\nSet-Cookie: b"}, "no header"),
+        ({"X-Y": ""}, "no header"),
+    ],
+)
+def test_headers_that_are_refused(declared: dict[str, str], said: str) -> None:
+    with pytest.raises(DavitError, match=said):
+        routes.parse_headers(declared)
+
+
+def test_headers_may_be_numbers_and_none_may_be_wanted() -> None:
+    assert routes.parse_headers({"X-Max": 3}) == {"X-Max": "3"}
+    assert routes.parse_headers({}) == {}
+
+
+STRICT = {"_edge": {"tls": {"options": {"default": {"sniStrict": True}}}}, "blog": {"http": {}}}
+LENIENT = {"_edge": {"tls": {"options": {"default": {"sniStrict": False}}}}}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "documents", "refused"),
+    [
+        ((), STRICT, True),
+        (("a.example",), STRICT, False),
+        ((), LENIENT, False),
+        ((), {}, False),
+        ((), {"_edge": {}}, False),
+    ],
+)
+def test_an_edge_that_wants_names_serves_no_route_without(
+    hosts: tuple[str, ...], documents: dict[str, Any], refused: bool
+) -> None:
+    assert ("names no host" in routes.nameless([Route("web", 80, hosts)], documents)) is refused
 
 
 def test_a_document_tells_which_release_it_serves() -> None:
-    document = json.loads(json.dumps(routes.edge_document("shop", ID, ENDPOINTS, tls=True)))
+    document = json.loads(json.dumps(routes.edge_document("shop", ID, ENDPOINTS)))
     assert routes.served_release(document, "shop") == ID
     assert routes.served_release(document, "other") is None
 
@@ -145,7 +178,7 @@ def test_broken_routes(text: str, reason: str | None) -> None:
 
 
 def test_rules_taken_names_the_app() -> None:
-    document = routes.edge_document("shop", ID, ENDPOINTS, tls=False)
+    document = routes.edge_document("shop", ID, ENDPOINTS)
     taken = routes.rules_taken({"shop": document, "certificates": {"tls": {}}})
     assert taken == {e.route.rule: "shop" for e in ENDPOINTS}
 
@@ -160,7 +193,7 @@ def layout(tmp_path: Path) -> AppLayout:
 
 def test_a_route_is_put_read_and_taken_away(layout: AppLayout) -> None:
     assert edge.read_route(layout) is None
-    document = routes.edge_document("shop", ID, ENDPOINTS, tls=False)
+    document = routes.edge_document("shop", ID, ENDPOINTS)
     edge.put_route(layout, document)
     assert edge.read_route(layout) == document
     assert layout.route.stat().st_mode & 0o777 == 0o644
@@ -171,7 +204,7 @@ def test_a_route_is_put_read_and_taken_away(layout: AppLayout) -> None:
 
 
 def test_a_document_that_the_edge_would_refuse_leaves_the_old_one(layout: AppLayout) -> None:
-    document = routes.edge_document("shop", ID, ENDPOINTS, tls=False)
+    document = routes.edge_document("shop", ID, ENDPOINTS)
     edge.put_route(layout, document)
     with pytest.raises(DavitError, match="the old one stays"):
         edge.put_route(layout, {"https": {}})
@@ -206,6 +239,21 @@ def test_the_address_that_a_client_would_use(route: Route, tls: bool, address: s
     assert edge.address_of(Endpoint(route, 20000), tls) == address
 
 
+@pytest.mark.parametrize(
+    ("static", "tls"),
+    [
+        (None, False),
+        ("{", False),
+        ('{"entryPoints": {"web": {}, "ping": {}}}', False),
+        ('{"entryPoints": {"web": {}, "websecure": {}}}', True),
+    ],
+)
+def test_whether_clients_come_by_https_is_asked_of_the_edge(layout: AppLayout, static: str | None, tls: bool) -> None:
+    if static is not None:
+        layout.edge_static.write_text(static)
+    assert edge.uses_tls(layout) is tls
+
+
 WEB = Endpoint(Route("web", 8080, ("a.test",), "/"), 20001)
 OTHER = Endpoint(WEB.route, 20000)
 
@@ -214,7 +262,7 @@ OTHER = Endpoint(WEB.route, 20000)
 def test_a_warm_release_changes_neither_the_precedence_nor_the_owner_of_a_route(weight: int | None) -> None:
     """The edge prefers the longest rule: what tells large bodies apart must not win over another app's host."""
     warm = routes.Warm("old", (OTHER,), weight)
-    document = routes.edge_document("a", "new", (WEB,), tls=False, warm=warm)
+    document = routes.edge_document("a", "new", (WEB,), warm=warm)
     routers = document["http"]["routers"]
     assert {router["priority"] for router in routers.values()} == {len(WEB.route.rule)}
     assert routes.rules_taken({"a": document}) == {WEB.route.rule: "a"}
@@ -222,7 +270,7 @@ def test_a_warm_release_changes_neither_the_precedence_nor_the_owner_of_a_route(
 
 def test_what_the_edge_keeps_of_a_body_is_no_more_than_what_it_is_asked_to_repeat() -> None:
     """It takes the whole of it for every request that has a body."""
-    document = routes.edge_document("a", "new", (WEB,), tls=False, warm=routes.Warm("old", (OTHER,)))
+    document = routes.edge_document("a", "new", (WEB,), warm=routes.Warm("old", (OTHER,)))
     errors = document["http"]["services"]["a-0"]["failover"]["errors"]
     assert errors == {"status": ["502"], "maxRequestBodyBytes": 100_000}
     assert document["http"]["routers"]["a-0-large"]["service"] == "a-0-serving"
@@ -237,7 +285,7 @@ def test_what_a_trial_breaks_off_is_repeated_on_what_is_proven(
     weight: int | None, trial: Endpoint, proven: Endpoint
 ) -> None:
     """After a switch the new release is on trial, in a canary the other one, which gets its share."""
-    document = routes.edge_document("a", "new", (WEB,), tls=False, warm=routes.Warm("old", (OTHER,), weight))
+    document = routes.edge_document("a", "new", (WEB,), warm=routes.Warm("old", (OTHER,), weight))
     services = document["http"]["services"]
     assert services["a-0-trial"]["loadBalancer"]["servers"] == [{"url": trial.url}]
     assert services["a-0-proven"]["loadBalancer"]["servers"] == [{"url": proven.url}]

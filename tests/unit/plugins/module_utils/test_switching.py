@@ -141,7 +141,7 @@ def release(number: int, **more: Any) -> Release:
 
 
 def serve(layout: AppLayout, number: int) -> None:
-    edge.put_route(layout, routes.edge_document("shop", rid(number), release(number).endpoints, tls=False))
+    edge.put_route(layout, routes.edge_document("shop", rid(number), release(number).endpoints))
 
 
 def last_line(layout: AppLayout) -> dict[str, Any]:
