@@ -16,6 +16,9 @@ OLDEST_ENGINE = 24
 SMALLEST_DISK_GB, FULL_DISK_MB = 15, 2048
 CLOCK_SECONDS = 30.0
 """What a slow connection adds to the difference is no fault of the clock; AWS and TLS bear minutes."""
+RENEWED_BEFORE = 10 * 86400.0
+"""Seconds before its end in which a certificate of a year or of 90 days has been renewed, when all is well."""
+EDGE = "davit-edge-traefik-1"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -199,22 +202,57 @@ def judge_images(machine: str, images: Mapping[str, Sequence[str]]) -> list[Find
     ]
 
 
-def judge_certificates(ends: Mapping[str, float | None], now: float, acme_errors: Sequence[str]) -> list[Finding]:
-    """When the certificate of each name ends, in seconds since 1970; None for the edge's own stand-in."""
+@dataclass(frozen=True)
+class Served:
+    """The certificate that the edge answers with for one name. Times are seconds since 1970."""
+
+    begin: float
+    end: float
+    names_it: bool = True
+
+    @property
+    def overdue(self) -> float:
+        """When it should have been renewed: short certificates are renewed late."""
+        return self.end - min(RENEWED_BEFORE, (self.end - self.begin) / 10)
+
+
+def judge_certificates(
+    served: Mapping[str, Served | None], now: float, acme_errors: Mapping[str, str]
+) -> list[Finding]:
+    """The certificate of each name, None for the edge's own stand-in; and the last ACME error for each of them.
+
+    The name '' stands for clients that come by a name which no route has.
+    """
     found = []
-    for name, end in sorted(ends.items()):
-        if end is None:
-            seen = acme_errors[-1] if acme_errors else "the edge serves its own stand-in"
-            remedy = (
-                "Port 80 has to be reachable and DNS has to point here; docker logs davit-edge-traefik-1 says more."
-            )
-            found.append(Finding(f"there is no certificate for {name}", seen[:300], remedy))
-        elif end < now:
-            remedy = "Renew it in edge_certificates and run playbooks/configure.yml; with ACME look at the edge's log."
+    for name, one in sorted(served.items()):
+        of = f"of {name}" if name else "for any other name"
+        error = acme_errors.get(name, "")
+        if one is None and name:
+            found.append(_no_certificate(name, error))
+        elif one is None:
+            remedy = "ACME orders for names only: give the routes 'hosts', or the edge edge_certificates."
             found.append(
-                Finding(f"the certificate of {name} has expired", f"{(now - end) / 86400:.0f} days ago", remedy)
+                Finding("there is no certificate for routes without hosts", "the edge serves its own stand-in", remedy)
             )
+        elif one.end < now:
+            remedy = "Renew it in edge_certificates and run playbooks/configure.yml; with ACME look at the edge's log."
+            seen = f"{(now - one.end) / 86400:.0f} days ago{f'; {error}' if error else ''}"
+            found.append(Finding(f"the certificate {of} has expired", seen, remedy))
+        elif not one.names_it:
+            found.append(_no_certificate(name, error or "the edge serves one for other names"))
+        elif one.overdue < now:
+            remedy = "Renew it in edge_certificates and run playbooks/configure.yml; with ACME look at the edge's log."
+            seen = f"it ends in {(one.end - now) / 86400:.1f} days{f'; {error}' if error else ''}"
+            found.append(Finding(f"the certificate {of} is not renewed", seen, remedy))
     return found
+
+
+def _no_certificate(name: str, seen: str) -> Finding:
+    remedy = (
+        f"With ACME, DNS has to point here and the challenge's port has to be reachable; docker logs {EDGE} says more."
+        " Without, give one in edge_certificates."
+    )
+    return Finding(f"there is no certificate for {name}", seen[:400] or "the edge serves its own stand-in", remedy)
 
 
 def judge_registry(refused: Mapping[str, str]) -> list[Finding]:

@@ -9,29 +9,30 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
     capacity,
+    certificates,
     distribution,
     doctor,
+    edge,
     engine_api,
     ports,
     registry,
     store,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
-from ansible_collections.davit.ec2.plugins.module_utils.doctor import Finding
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import Finding, Served
+from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import last_words
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
-EDGE = "davit-edge-traefik-1"
 _DROP = re.compile(r"^-A INPUT .*--dports? (\S+) .*-j (?:DROP|REJECT)", re.MULTILINE)
-_ENDS = re.compile(r"notAfter=(.*)")
 _STAND_IN = "TRAEFIK DEFAULT CERT"
 
 
@@ -54,7 +55,8 @@ def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str,
         images = {image: _architectures(image) for release in live.values() for image in release.pinned_images}
         offered, refused = _offered(live, *login)
         findings += doctor.judge_images(platform.machine(), {**images, **offered})
-        findings += doctor.judge_certificates(_certificates(live), time.time(), _acme_errors())
+        served = _certificates(root, live)
+        findings += doctor.judge_certificates(served, time.time(), _acme_errors(served))
         findings += doctor.judge_registry(refused)
     return findings
 
@@ -143,31 +145,37 @@ def _architectures(image: str) -> tuple[str, ...]:
     return (known,) if known else ()
 
 
-def _certificates(live: Mapping[str, Release]) -> dict[str, float | None]:
-    """When the certificate of each HTTPS name ends."""
-    names = {name for release in live.values() if release.tls for e in release.endpoints for name in e.route.hosts}
-    return {name: _certificate_end(name) for name in sorted(names)}
+def _certificates(root: str, live: Mapping[str, Release]) -> dict[str, Served | None]:
+    """What the edge answers with for each name; '' for routes without one."""
+    served = [release for name, release in live.items() if edge.uses_tls(AppLayout(name, root))]
+    names = {name for release in served for e in release.endpoints for name in e.route.hosts or ("",)}
+    return {name: _certificate(name) for name in sorted(names)}
 
 
-def _certificate_end(name: str) -> float | None:
-    asked = ["openssl", "s_client", "-connect", "127.0.0.1:443", "-servername", name]
+def _certificate(name: str) -> Served | None:
+    asked = ["openssl", "s_client", "-connect", "127.0.0.1:443"]
+    asked += ["-servername", name] if name else ["-noservername"]
     try:
         chain = run(asked, stdin="", timeout=20).stdout
-        shown = run(["openssl", "x509", "-noout", "-enddate", "-subject"], stdin=chain, timeout=20).stdout
-    except (CommandError, OSError):
+        shown = run(list(certificates.READ), stdin=chain, timeout=20).stdout
+        named = run(["openssl", "x509", "-noout", "-checkhost", name], stdin=chain, timeout=20).stdout if name else ""
+        facts = certificates.parse(shown)
+    except (CommandError, OSError, ValueError):
         return None
-    found = _ENDS.search(shown)
-    if found is None or _STAND_IN in shown:
+    if _STAND_IN in facts.subject:
         return None
-    return time.mktime(time.strptime(found[1].strip(), "%b %d %H:%M:%S %Y %Z")) - time.timezone
+    return Served(facts.begin, facts.end, "does NOT match" not in named)
 
 
-def _acme_errors() -> list[str]:
+def _acme_errors(names: Iterable[str]) -> dict[str, str]:
+    """The last word of the edge's log on each name for which no certificate could be had."""
     try:
-        lines = Engine().logs(EDGE, 500)
+        lines = Engine().logs(doctor.EDGE, 500)
     except DavitError:
-        return []
-    return [line for line in lines if "acme" in line.lower() and '"level":"error"' in line]
+        return {}
+    errors = [line for line in lines if "acme" in line.lower() and '"level":"error"' in line]
+    found = {name: [line for line in errors if f'"{name}"' in line or f"[{name}" in line] for name in names if name}
+    return {name: last_words(own[-1]) for name, own in found.items() if own}
 
 
 def _offered(

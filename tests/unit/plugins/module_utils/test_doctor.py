@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.davit.ec2.plugins.module_utils import doctor
-from ansible_collections.davit.ec2.plugins.module_utils.doctor import OPEN, REFUSED, SILENT, Finding
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import OPEN, REFUSED, SILENT, Finding, Served
 
 KEY = "-----BEGIN KEY-----\nabc\n-----END KEY-----\n"
 A, B = {"ssh-ed25519": "AAA"}, {"ssh-ed25519": "BBB"}
+
+
+def judged(begin: float, end: float, *, names_it: bool = True) -> list[Finding]:
+    """Of the name `a`, with times in days from now."""
+    return doctor.judge_certificates({"a": Served(begin * 86400, end * 86400, names_it)}, 0.0, {})
 
 
 @pytest.mark.parametrize(
@@ -63,9 +68,16 @@ A, B = {"ssh-ed25519": "AAA"}, {"ssh-ed25519": "BBB"}
         (doctor.judge_images("x86_64", {"a": ["amd64"], "b": [], "c": ["amd64", "arm64"]}), []),
         (doctor.judge_images("x86_64", {"a": ["arm64"]}), ["an image is for another architecture"]),
         (doctor.judge_images("aarch64", {"a": ["386", "amd64"]}), ["an image is for another architecture"]),
-        (doctor.judge_certificates({"a": 200.0}, 100.0, []), []),
-        (doctor.judge_certificates({"a": 50.0}, 100.0, []), ["the certificate of a has expired"]),
-        (doctor.judge_certificates({"a": None}, 100.0, ["acme: no"]), ["there is no certificate for a"]),
+        (judged(begin=0, end=90), []),
+        (judged(begin=-80.5, end=9.5), []),
+        (judged(begin=-82, end=8), ["the certificate of a is not renewed"]),
+        (judged(begin=-356, end=9), ["the certificate of a is not renewed"]),
+        (judged(begin=-0.5, end=0.5), []),
+        (judged(begin=-1, end=-0.1), ["the certificate of a has expired"]),
+        (judged(begin=0, end=90, names_it=False), ["there is no certificate for a"]),
+        (doctor.judge_certificates({"a": None}, 0.0, {"a": "acme: no"}), ["there is no certificate for a"]),
+        (doctor.judge_certificates({"": None}, 0.0, {}), ["there is no certificate for routes without hosts"]),
+        (doctor.judge_certificates({"": Served(-9, -1)}, 0.0, {}), ["the certificate for any other name has expired"]),
         (doctor.judge_registry({}), []),
         (doctor.judge_registry({"a": "denied"}), ["the registry does not give the image away"]),
     ],
@@ -74,3 +86,9 @@ def test_what_is_wrong_is_named(findings: list[Finding], what: list[str]) -> Non
     assert [finding.what for finding in findings] == what
     told: list[dict[str, Any]] = [finding.to_json() for finding in findings]
     assert all(one["evidence"] and one["remedy"] for one in told)
+
+
+def test_what_acme_said_of_a_name_is_the_evidence() -> None:
+    said = {"a": "Unable to obtain ACME certificate: connection refused", "b": "of another name"}
+    for served in (None, Served(-9, -1), Served(0, 9e9, names_it=False)):
+        assert said["a"] in doctor.judge_certificates({"a": served}, 0.0, said)[0].evidence
