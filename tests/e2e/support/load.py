@@ -9,6 +9,8 @@ import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 
 BODY = json.dumps({"query": "pizza", "limit": 1})
@@ -18,14 +20,23 @@ class Load:
     """Asks from a few threads until the block ends; at most `limit` seconds, whatever happens."""
 
     def __init__(
-        self, address: str, path: str = "/search", threads: int = 4, limit: float = 300.0, host: str | None = None
+        self,
+        address: str,
+        path: str = "/search",
+        threads: int = 4,
+        limit: float = 300.0,
+        host: str | None = None,
+        connect: Callable[[], http.client.HTTPConnection] | None = None,
     ) -> None:
+        self._connect = connect or partial(http.client.HTTPConnection, address, timeout=10)
+        self._renew = connect is not None
+        """Whether each fifth request comes by a new connection, since a kept one never sees another certificate."""
         self.failures: list[str] = []
         self.releases: Counter[str | None] = Counter()
         self.canary: Counter[tuple[str, str]] = Counter()
         """Answers while a canary has a part of the traffic: by its header, and by the version that the body names."""
         self._headers = {"Content-Type": "application/json", "Host": host or address}
-        self._address, self._path, self._limit = address, path, limit
+        self._path, self._limit = path, limit
         self._stop = threading.Event()
         self._good: list[float] = []
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(threads)]
@@ -53,14 +64,18 @@ class Load:
             thread.join(15)
 
     def _ask(self) -> None:
-        connection = http.client.HTTPConnection(self._address, timeout=10)
+        connection = self._connect()
         end = time.monotonic() + self._limit
         with contextlib.closing(connection):
             self._ask_until(end, connection)
 
     def _ask_until(self, end: float, connection: http.client.HTTPConnection) -> None:
         # Paced, since two cores are shared with what is measured: about 60 requests a second from four threads.
-        while time.monotonic() < end and not self._stop.wait(0.06):
+        for number in itertools.count(1):
+            if time.monotonic() > end or self._stop.wait(0.06):
+                return
+            if self._renew and number % 5 == 0:
+                connection.close()
             try:
                 connection.request("POST", self._path, BODY, self._headers)
                 response = connection.getresponse()
