@@ -150,6 +150,22 @@ def _live(variables: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
     return str(staged.get("live") or "as before")
 
 
+def adoption_line(done: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What was taken over of a stack that had run before, or with nothing ``done`` what would be; '' for nothing."""
+    told = done or wanted
+    if not told:
+        return ""
+    pairs = [f"{key} (as {name})" for name, key in sorted(told.get("volumes", {}).items())]
+    volumes = f" with the data in {', '.join(pairs)}" if pairs else ""
+    if not done:
+        return f" It would take over the stack '{told['project']}'{volumes}, whose containers would be stopped."
+    gap = f"nothing answered for {done['gap_seconds']} s" if "gap_seconds" in done else "the gap was not measured"
+    return (
+        f" It took over the stack '{told['project']}'{volumes}; {gap}. The old containers are stopped and kept:"
+        f" remove them with 'docker compose -p {told['project']} rm' when they are of no use any more."
+    )
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -161,4 +177,5 @@ class FilterModule:
             "fleet_live": fleet_live,
             "rollout_summary": summary,
             "probe_line": report.probe_line,
+            "adoption_line": adoption_line,
         }

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,7 @@ def start(
     *,
     forward: bool,
     interrupted: GiveUp | None = None,
+    before_data: Callable[[], None] = lambda: None,
 ) -> None:
     """Bring up ``wanted`` beside whatever runs. Only a deploy goes ``forward``: a rollback runs no job, and
     leaves the services that own data as they are now, since data does not go back with a release.
@@ -56,15 +57,16 @@ def start(
     created, but start at the switch.
 
     With ``interrupted``, DavitError is raised as soon as a container fails or somebody asks for it. What
-    traffic returns to is started without, and whatever happens.
+    traffic returns to is started without, and whatever happens. ``before_data`` is called as late as possible
+    before anything touches the data.
     """
     directory = layout.release(wanted.id)
     _ensure_volumes(layout, wanted, engine)
-    if wanted.stateful:
-        start_stateful(layout, wanted, engine, timeout, update=forward)
     file = directory / store.RUNNING
     engine.compose(file, "create", "--pull", "never", "--no-build", timeout=timeout)
     if wanted.stateful:
+        before_data()
+        start_stateful(layout, wanted, engine, timeout, update=forward)
         engine.connect(layout.stateful_network, [c.id for c in engine.containers(wanted.project)])
     if forward:
         for job in wanted.jobs:

@@ -20,6 +20,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.routes import CANARY_HEA
 
 TLS_ENTRY_POINT = "websecure"
 PING = "http://127.0.0.1:8099/ping"
+COMPOSE = "compose.yaml"
+"""The edge's own Compose file, in its directory."""
 
 
 def is_up() -> bool:

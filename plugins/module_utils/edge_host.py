@@ -122,20 +122,25 @@ class EdgeHost:
                 " Deploy that app again, or remove the file."
             )
 
-    def refuse_foreign_ports(self, ports: Sequence[int]) -> None:
-        """Raise when another program listens on one of ``ports``, with its name."""
+    def refuse_foreign_ports(self, ports: Sequence[int], yields_to: str = "") -> list[int]:
+        """Raise when another program listens on one of ``ports``, with its name; those that the Compose project
+        ``yields_to`` has are returned instead, since a deploy is about to take its place."""
         code, out, err = self.run(["ss", "-Hltnp"])
         if code != 0:
             raise DavitError(f"Cannot tell who listens on this host: ss -Hltnp says '{err.strip()}'.")
         others = foreign(listeners(out, ports), self.container())
-        sentences = [describe(each, self._unit(each.pid), self._publishers(each.port)) for each in others]
-        for port in sorted(set(ports) - {each.port for each in others}):
-            # Without Docker's userland proxy a published port has no listener.
-            names = self._publishers(port)
-            if names:
-                sentences.append(describe(Listener(port, "", 0), "", names))
+        # Without Docker's userland proxy a published port has no listener.
+        silent = [Listener(port, "", 0) for port in sorted(set(ports) - {each.port for each in others})]
+        sentences, yielded = [], []
+        for each in [*others, *silent]:
+            published = self._publishers(each.port)
+            if published and yields_to and set(published.values()) == {yields_to}:
+                yielded.append(each.port)
+            elif published or each in others:
+                sentences.append(describe(each, self._unit(each.pid), published))
         if sentences:
             raise DavitError(f"The edge needs the ports {', '.join(map(str, ports))}. {' '.join(sentences)}")
+        return sorted(set(yielded))
 
     # What is changed
 
@@ -198,7 +203,7 @@ class EdgeHost:
         ``made_of`` is the configuration of the container that must answer, and the mark that it must answer with.
         Raises DavitError after putting the former configuration back when the edge does not come up.
         """
-        self._have_image(image)  # before, so that the download is no part of the gap
+        self.have_image(image)  # before, so that the download is no part of the gap
         self._unpause()
         former = self._replace(files)
         with _watch(port) as samples:
@@ -223,9 +228,13 @@ class EdgeHost:
         for name in (name for name, text in former.items() if text is None):
             (self.directory / name).unlink()
 
-    def _have_image(self, image: str) -> None:
-        code, _out, _err = self.run(["docker", "image", "inspect", "--format", "{{.Id}}", image])
-        if code != 0:
+    def has_image(self, image: str) -> bool:
+        """Whether the image is on the host."""
+        return self.run(["docker", "image", "inspect", "--format", "{{.Id}}", image])[0] == 0
+
+    def have_image(self, image: str) -> None:
+        """Pull the image unless it is on the host."""
+        if not self.has_image(image):
             self._docker("pull", "--quiet", image)
 
     def _unpause(self) -> None:
@@ -275,10 +284,13 @@ class EdgeHost:
         except OSError:
             return ""
 
-    def _publishers(self, port: int) -> list[str]:
+    def _publishers(self, port: int) -> dict[str, str]:
+        """Container to Compose project, '' for none."""
         if shutil.which("docker") is None:
-            return []
-        return self._docker("ps", "--filter", f"publish={port}", "--format", "{{.Names}}").split()
+            return {}
+        told = '{{.Names}} {{.Label "com.docker.compose.project"}}'
+        lines = self._docker("ps", "--filter", f"publish={port}", "--format", told).splitlines()
+        return {name: project.strip() for name, _, project in (line.partition(" ") for line in lines if line)}
 
 
 @contextmanager

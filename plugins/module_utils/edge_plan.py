@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Action = Literal["none", "start", "recreate"]
+Action = Literal["none", "start", "recreate", "wait"]
 
 PROJECT = "davit-edge"
 SERVICE = "traefik"
@@ -150,13 +150,19 @@ def foreign(all_listeners: Iterable[Listener], container: Container | None) -> l
     return [listener for listener in all_listeners if listener.pid != own]
 
 
-def describe(listener: Listener, unit: str, containers: Sequence[str]) -> str:
-    """One sentence on who holds a port and what to do about it."""
+def describe(listener: Listener, unit: str, containers: Mapping[str, str]) -> str:
+    """What is said of who holds a port, and what to do about it. ``containers`` maps those that publish it to their
+    Compose project, '' for none."""
     if containers:
-        names = " and ".join(containers)
+        names, projects = " and ".join(containers), sorted(set(containers.values()) - {""})
+        adopt = (
+            f", or have a deploy take that stack over with its data: compose_release_adopt: {{project: {projects[0]}}}"
+            if len(projects) == 1
+            else ""
+        )
         return (
             f"Port {listener.port} is published by the container {names}. Stop it"
-            f" (docker stop {' '.join(containers)}), or deploy that stack with Davit, which puts it behind the edge."
+            f" (docker stop {' '.join(containers)}){adopt}."
         )
     if not listener.process:
         return f"Port {listener.port} is held by a process outside this namespace; see 'ss -ltnp' as root."

@@ -7,7 +7,7 @@ Each may itself die at any line and be called again: what it has done is seen on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     recovery,
     store,
     switching,
+    takeover,
     tidy,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
@@ -38,7 +39,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.switching import Patienc
 
 @dataclass(frozen=True)
 class Ended:
-    """How it ended on this host. ``live`` is '' when nothing is; ``probe`` is what the load probe saw."""
+    """How it ended on this host. ``live`` is '' when nothing is; ``probe`` is what the load probe saw, ``adopted``
+    the stack that was taken over, or ``returned``."""
 
     result: str
     release: str
@@ -48,6 +50,7 @@ class Ended:
     probe: dict[str, Any]
     can_return_to: tuple[str, ...]
     warnings: tuple[str, ...]
+    adopted: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "can_return_to": list(self.can_return_to), "warnings": list(self.warnings)}
@@ -75,13 +78,14 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     require_truth(wanted, engine)
     store.point(layout.live, layout.release(wanted.id))
     store.point(layout.last_good, layout.release(wanted.id))
-    seen = probing.stop(layout)
-    note(session, wanted.id, plan.SUCCEEDED, probe=seen, **more)
+    seen, adopted = probing.stop(layout), takeover.told(layout, wanted.id)
+    note(session, wanted.id, plan.SUCCEEDED, probe=seen, adopted=adopted, **more)
+    takeover.complete(layout)
     session.close()
     exported.refresh(layout, engine)
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
     targets = plan.rollback_targets(store.read_state(layout))
-    return Ended(plan.SUCCEEDED, wanted.id, wanted.id, "", {}, seen, targets, tuple(warnings))
+    return Ended(plan.SUCCEEDED, wanted.id, wanted.id, "", {}, seen, targets, tuple(warnings), adopted)
 
 
 def _retire(layout: AppLayout, name: str, engine: Engine) -> None:
@@ -176,6 +180,9 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         store.remove_tree(layout.stage)
         if what.candidate:
             tidy.attempt(warnings, partial(tidy.forget, layout, what.candidate, engine))
+        if not what.live:
+            # Only a damaged journal says that nothing was started when a stack was taken over.
+            takeover.give_back(layout, engine, patience)
         if "recovered_by" in more:
             note(session, what.candidate, plan.INTERRUPTED, cause=cause, blamed=False, **more)
         session.close()
@@ -196,16 +203,17 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     store.point(layout.live, layout.release(what.live) if what.live else None)
     # Only now, when traffic moved back: its containers are there until the clean-up.
     logs = logs or mask.texts(candidate.last_words(project, engine))
+    adopted = {} if what.live else takeover.give_back(layout, engine, patience)
     seen = probing.stop(layout)
     served = what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH)
     result = plan.ROLLED_BACK if served else plan.FAILED
     if "recovered_by" in more and not blamed and not served:
         result = plan.INTERRUPTED
-    note(session, what.candidate, result, cause=cause, blamed=blamed, probe=seen, phase=phase, **more)
+    note(session, what.candidate, result, cause=cause, blamed=blamed, probe=seen, phase=phase, adopted=adopted, **more)
     session.close()
     exported.refresh(layout, engine)
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
-    return _ended(layout, result, what, cause, logs, seen, warnings)
+    return _ended(layout, result, what, cause, logs, seen, warnings, adopted)
 
 
 def _return_to_damaged(session: Session, what: Recovery, warnings: list[str]) -> None:
@@ -249,9 +257,10 @@ def _ended(
     logs: dict[str, list[str]],
     seen: dict[str, Any],
     warnings: list[str],
+    adopted: dict[str, Any] | None = None,
 ) -> Ended:
     targets = plan.rollback_targets(store.read_state(layout))
-    return Ended(result, what.candidate, what.live, cause, logs, seen, targets, tuple(warnings))
+    return Ended(result, what.candidate, what.live, cause, logs, seen, targets, tuple(warnings), adopted or {})
 
 
 def note(session: Session, name: str, result: str, **more: Any) -> None:

@@ -102,10 +102,37 @@ class Engine:
         records = (self._ask("GET", f"/containers/{identity}/json") for identity in own)
         return [Container.from_inspect(record) for record in records if record]
 
-    def publishers(self, port: int) -> list[str]:
-        """Names of the running containers that publish ``port`` of the host."""
-        listed = self._ask("GET", "/containers/json", query={"filters": {"publish": [str(port)]}})
-        return [name.lstrip("/") for container in listed for name in container["Names"]]
+    def stack(self, project: str) -> list[dict[str, Any]]:
+        """What the engine knows of each container of a Compose project, whoever made it."""
+        wanted = {"label": [f"com.docker.compose.project={project}"]}
+        listed = self._ask("GET", "/containers/json", query={"all": "1", "filters": wanted})
+        records = (self._ask("GET", f"/containers/{container['Id']}/json") for container in listed)
+        return [record for record in records if record]
+
+    def stack_volumes(self, project: str) -> dict[str, str]:
+        """Key in the Compose file to the engine's name, for each volume that Compose made for ``project``."""
+        wanted = {"label": [f"com.docker.compose.project={project}"]}
+        listed = self._ask("GET", "/volumes", query={"filters": wanted})["Volumes"] or []
+        labels = ((volume["Labels"] or {}, str(volume["Name"])) for volume in listed)
+        return {own["com.docker.compose.volume"]: name for own, name in labels if "com.docker.compose.volume" in own}
+
+    def publishers(self, port: int) -> dict[str, Mapping[str, str]]:
+        """Name to labels of the running containers that publish ``port`` of the host."""
+        return self._running(publish=str(port))
+
+    def users(self, volume: str) -> dict[str, Mapping[str, str]]:
+        """Name to labels of the running containers that mount ``volume``."""
+        return self._running(volume=volume)
+
+    def _running(self, **wanted: str) -> dict[str, Mapping[str, str]]:
+        filters = {key: [value] for key, value in wanted.items()}
+        listed = self._ask("GET", "/containers/json", query={"filters": filters})
+        return {name.lstrip("/"): c.get("Labels") or {} for c in listed for name in c["Names"]}
+
+    def repo_digests(self, image: str) -> list[str]:
+        """The names with digest that an image was pulled by."""
+        found = self._ask("GET", f"/images/{image}/json")
+        return list(found.get("RepoDigests") or []) if found else []
 
     def logs(self, container: str, lines: int) -> list[str]:
         """The last ``lines`` lines that a container wrote, to either stream."""
@@ -115,9 +142,15 @@ class Engine:
             return [f"(its log cannot be read: {error})"]
         return (done.stdout + done.stderr).splitlines()[-lines:]
 
-    def restart_policy(self, ids: Sequence[str], policy: str) -> None:
+    def restart_policy(self, ids: Sequence[str], policy: str, retries: int = 0) -> None:
+        """``retries`` goes with the policy on-failure alone."""
+        wanted = {"Name": policy, "MaximumRetryCount": retries}
         for identity in ids:
-            self._ask("POST", f"/containers/{identity}/update", {"RestartPolicy": {"Name": policy}})
+            self._ask("POST", f"/containers/{identity}/update", {"RestartPolicy": wanted})
+
+    def start(self, ids: Sequence[str], timeout: float) -> None:
+        if ids:
+            self.docker("start", *ids, timeout=timeout)
 
     def stop(self, ids: Sequence[str], timeout: float) -> None:
         """Stop containers, each with the grace period that its Compose file gives it."""
@@ -158,6 +191,9 @@ class Engine:
     def ensure_network(self, name: str, labels: Mapping[str, str]) -> None:
         if not self._exists("network", name):
             self.docker("network", "create", *_labels(labels), name)
+
+    def has_volume(self, name: str) -> bool:
+        return self._exists("volume", name)
 
     def ensure_volume(self, name: str, settings: Mapping[str, Any], labels: Mapping[str, str]) -> None:
         if self._exists("volume", name):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
+    adoption,
     capacity,
     distribution,
     drill,
@@ -34,9 +35,11 @@ from ansible_collections.davit.ec2.plugins.module_utils.preflight import (
     keep_digests,
     live_release,
     load_stage,
+    volume_names,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.release import Image, Release, parse_gate
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
+from ansible_collections.davit.ec2.plugins.module_utils.running_file import Names
 
 HOST_LOCK_WAIT = 60.0
 """Seconds for another app of this host to be given its ports."""
@@ -152,8 +155,10 @@ def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engi
     state = store.read_state(layout)
     if not options.force:
         _refuse_known_bad(state, pinned.content_hash)
+    names = volume_names(layout, staged.adopts)
     if not options.update_stateful:
-        _refuse_stateful_change(layout, stage_dir, pinned)
+        adoption.refuse_changed(staged.adopts)
+        _refuse_stateful_change(layout, stage_dir, pinned, names)
     images = sorted({i.pinned for i in pinned.images.values()})
     _require_room(staged, pinned, live, [i for i in images if not engine.has_image(i)], engine)
     brought = _pull(images, options.pull_timeout, engine)
@@ -163,7 +168,7 @@ def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engi
             # Before it is there, so that whoever recovers knows of it.
             session.advance(FETCH, release=release.id, previous=state.live or "")
             _sweep(layout)
-            _build(layout, stage_dir, release, pinned)
+            _build(layout, stage_dir, release, pinned, names)
     except BaseException:
         _let_go(brought, engine)
         raise
@@ -229,19 +234,19 @@ def stateful_directory(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> Pa
     return layout.home / "stateful" / digest[:12]
 
 
-def stateful_model(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> running_file.Model:
+def stateful_model(layout: AppLayout, stage_dir: Path, pinned: Pinned, names: Names) -> running_file.Model:
     """The file of the stateful project that this release wants."""
     directory = stateful_directory(layout, stage_dir, pinned)
     return running_file.name_stateful(
-        pinned.stateful, layout.app, layout.stateful_project, layout.stateful_network, str(directory)
+        pinned.stateful, layout.app, layout.stateful_project, layout.stateful_network, str(directory), names
     )
 
 
-def _refuse_stateful_change(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> None:
+def _refuse_stateful_change(layout: AppLayout, stage_dir: Path, pinned: Pinned, names: Names) -> None:
     if not pinned.stateful["services"] or not layout.stateful_file.exists():
         return
     running = json.loads(layout.stateful_file.read_bytes())["services"]
-    wanted = stateful_model(layout, stage_dir, pinned)["services"]
+    wanted = stateful_model(layout, stage_dir, pinned, names)["services"]
     changed = sorted(n for n in wanted if wanted[n] != running.get(n))
     if changed:
         raise DavitError(
@@ -293,6 +298,7 @@ def _describe(
         secrets=staged.origins,
         drill=drill.plan_drill(fault, endpoints, gate, free[wanted:]).to_json() if fault else {},
         workers=tuple(declared["workers"]),
+        adopts={key: staged.adopts[key] for key in ("project", "folder", "volumes") if key in staged.adopts},
     )
 
 
@@ -315,7 +321,7 @@ def _sweep(layout: AppLayout) -> None:
         store.remove_tree(left)
 
 
-def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned) -> None:
+def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned, names: Names) -> None:
     store.make_private(layout.releases)
     home = str(layout.release(release.id))
     building = layout.releases / f".{release.id}"
@@ -323,18 +329,18 @@ def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned)
     for part in (pinned.release, pinned.jobs):
         _copy(part, stage_dir, building)
     published = drill.published(release.endpoints, release.drill)
-    running = running_file.name_release(pinned.release, layout.app, release.project, home, published)
+    running = running_file.name_release(pinned.release, layout.app, release.project, home, published, names)
     store.write_json(building / store.RUNNING, running)
     if release.jobs:
         network = layout.stateful_network if release.stateful else None
-        jobs = running_file.name_jobs(pinned.jobs, layout.app, release.project, network, home)
+        jobs = running_file.name_jobs(pinned.jobs, layout.app, release.project, network, home, names)
         store.write_json(building / store.JOBS, jobs)
     if release.stateful:
-        store.write_json(building / store.STATEFUL, stateful_model(layout, stage_dir, pinned))
+        store.write_json(building / store.STATEFUL, stateful_model(layout, stage_dir, pinned, names))
         _keep_stateful_files(layout, stage_dir, pinned)
     volumes = {
-        **running_file.volumes_to_keep(pinned.release, layout.app),
-        **running_file.volumes_to_keep(pinned.stateful, layout.app),
+        **running_file.volumes_to_keep(pinned.release, layout.app, names),
+        **running_file.volumes_to_keep(pinned.stateful, layout.app, names),
     }
     store.write_json(building / store.VOLUMES, volumes)
     store.write_json(building / store.SECRETS, store.read_json(stage_dir / store.SECRETS))

@@ -110,6 +110,11 @@ class AppLayout:
         return self.home / "stateful.yaml"
 
     @property
+    def adoption(self) -> Path:
+        """What was taken over from a stack of before, and how to give it back while that is not final."""
+        return self.home / "adoption.json"
+
+    @property
     def stage(self) -> Path:
         """Where a deploy in preparation lies: memory-backed, since it holds secrets."""
         return Path("/run/davit") / self.app

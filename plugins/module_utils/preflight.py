@@ -9,11 +9,12 @@ import json
 import re
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
+    adoption,
     candidate,
     capacity,
     edge,
@@ -23,8 +24,10 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     routes,
     running_file,
     store,
+    takeover,
     workers,
 )
+from ansible_collections.davit.ec2.plugins.module_utils.adoption import PROJECT, Wish
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.hardening import DEFAULT, Hardening
@@ -61,13 +64,15 @@ class Request:
     stop_first: bool = False
     drill: str = ""
     hardening: Hardening = DEFAULT
+    adopt: Wish = field(default_factory=Wish)
 
 
 @dataclass(frozen=True)
 class Staged:
     """A request that passed preflight: ``unresolved`` images still need a digest.
 
-    ``origins`` tells where each secret came from, and ``key`` is that of the content hash.
+    ``origins`` tells where each secret came from, ``key`` is that of the content hash, and ``adopts`` is what this
+    deploy takes over, see adoption.py.
     """
 
     version: str
@@ -79,6 +84,7 @@ class Staged:
     hardening: Hardening = DEFAULT
     origins: dict[str, dict[str, str]] = field(default_factory=dict)
     key: str = field(default="", repr=False)
+    adopts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def unresolved(self) -> tuple[str, ...]:
@@ -91,7 +97,9 @@ def stage(request: Request, stage_dir: Path) -> Staged:
     Raises DavitError with the first thing that is wrong; ``stage_dir`` is then gone again.
     """
     engine = Engine()
-    check_host(request.minimum_disk_mb)
+    adopts = _adopts(request, engine)
+    ready = adopts and (request.layout.edge / edge.COMPOSE).exists()
+    check_host(request.minimum_disk_mb, request.adopt.project if ready else "")
     live = live_release(request.layout)
     version = _version(request, live)
     variables = {**request.environment, **request.secrets}
@@ -103,6 +111,7 @@ def stage(request: Request, stage_dir: Path) -> Staged:
         model = _model(request, engine, variables, stage_dir / "files")
         _environment_files(model, variables, stage_dir)
         staged = _judge(request, model, stage_dir, version, live)
+        staged = _with_data(request, staged, engine, adopts=adopts)
         store.write_json(stage_dir / "stage.json", _to_json(staged, request))
         store.write_json(stage_dir / store.SECRETS, dict(request.secrets))
     except BaseException:
@@ -126,8 +135,9 @@ def _model(request: Request, engine: Engine, variables: Mapping[str, str], files
     return filled
 
 
-def check_host(minimum_disk_mb: int) -> None:
-    """The engine, the edge and the disk of this host. Raises DavitError."""
+def check_host(minimum_disk_mb: int, adopted: str = "") -> None:
+    """The engine, the edge and the disk of this host; the project ``adopted`` may still have the edge's ports.
+    Raises DavitError."""
     engine = Engine()
     try:
         root = engine.root_directory()
@@ -139,25 +149,84 @@ def check_host(minimum_disk_mb: int) -> None:
     lacking = capacity.judge_disk(free, minimum_disk_mb, 0)
     if lacking:
         raise DavitError(lacking)
-    _check_edge(engine)
+    _check_edge(engine, adopted)
 
 
-def _check_edge(engine: Engine) -> None:
+def _check_edge(engine: Engine, adopted: str = "") -> None:
     # Without Docker's own proxy a published port has no listener, and takes the edge's traffic all the same.
-    owners = {port: f"container {names[0]}" for port in (80, 443) if (names := engine.publishers(port))}
+    published = {port: found for port in (80, 443) if (found := engine.publishers(port))}
+    projects = {labels.get(PROJECT, "") for found in published.values() for labels in found.values()}
     up = edge.is_up()
-    if up and not owners:
+    others = {} if up else ports.owners({80, 443} - set(published))
+    if (up and not published) or (adopted and projects == {adopted} and not others):
         return
-    if not up:
-        owners = {**ports.owners((80, 443)), **owners}
+    owners = {**others, **{port: f"container {next(iter(found))}" for port, found in published.items()}}
     said = "; ".join(f"port {port} is owned by {owner}" for port, owner in sorted(owners.items()))
     if said:
         state = "gets no traffic" if up else "is not running"
-        raise DavitError(
-            f"The edge {state}, and {said}. Stop that first (for a stack of Docker Compose: 'docker compose down' in"
-            " its folder), then run playbooks/configure.yml."
-        )
+        raise DavitError(f"The edge {state}, and {said}. {_way_out(projects - {''})}")
     raise DavitError("The edge is not running on this host. Run playbooks/configure.yml.")
+
+
+def _way_out(projects: Collection[str]) -> str:
+    stop = "Stop that first (for a stack of Docker Compose: 'docker compose down' in its folder), then run"
+    if len(projects) != 1:
+        return f"{stop} playbooks/configure.yml."
+    return (
+        f"To take that stack over with its data, set compose_release_adopt: {{project: {next(iter(projects))}}} and run"
+        f" playbooks/configure.yml and playbooks/deploy.yml. To be rid of it: {stop[0].lower()}{stop[1:]}"
+        " playbooks/configure.yml."
+    )
+
+
+def _adopts(request: Request, engine: Engine) -> bool:
+    """Whether this deploy takes a stack over: the app's first one does. Raises DavitError when it is too late."""
+    layout, project = request.layout, request.adopt.project
+    if not project or request.drill or store.read_json(layout.adoption).get("project") == project:
+        return False
+    if not store.pointed(layout.live) and not layout.stateful_file.exists():
+        return True
+    if not engine.stack(project):
+        return False
+    raise DavitError(
+        f"compose_release_adopt names '{project}', but '{layout.app}' was deployed before without it, and only a first"
+        f" deploy adopts. Adopt it as another compose_release_app; or, if '{layout.app}' is not live and its data of no"
+        f" worth, run on the host: docker compose -p {layout.stateful_project} down; rm {layout.stateful_file}."
+    )
+
+
+def _with_data(request: Request, staged: Staged, engine: Engine, *, adopts: bool) -> Staged:
+    """``staged`` with what it takes over. Raises DavitError for data that is in use by somebody else, or missing."""
+    layout, stateful = request.layout, staged.split.stateful
+    if not adopts:
+        if stateful["services"] and not engine.containers(layout.stateful_project):
+            names = volume_names(layout, {})
+            kept = running_file.volumes_to_keep(stateful, layout.app, names)
+            takeover.require_unused(set(kept), engine, app=layout.app)
+        return staged
+    old = takeover.find(request.adopt.project, engine)
+    found = adoption.plan(request.adopt, old, engine.stack_volumes(request.adopt.project), stateful)
+    missing = [name for name in found.volumes.values() if not engine.has_volume(name)]
+    if missing:
+        raise DavitError(
+            f"compose_release_adopt.volumes names the volume {missing[0]}, which this host does not have."
+            " 'docker volume ls' lists those that there are."
+        )
+    takeover.require_unused(set(found.volumes.values()), engine, project=found.project)
+    digests = {container.image_id: engine.repo_digests(container.image_id) for container in old}
+    known = adoption.known_digests(old, staged.split.images, request.stateful, digests)
+    changed = adoption.changed_images(old, staged.split.images, request.stateful)
+    return replace(staged, known={**staged.known, **known}, adopts={**found.to_json(), "changed": changed})
+
+
+def volume_names(layout: AppLayout, adopts: Mapping[str, Any]) -> dict[str, str]:
+    """Key to the engine's name for the volumes of the stateful services: what is in use stays in use, whatever the
+    variables say by now; a first deploy has what it adopts."""
+    try:
+        running = json.loads(layout.stateful_file.read_bytes()).get("volumes") or {}
+    except FileNotFoundError:
+        return dict(adopts.get("volumes") or {})
+    return {key: str(volume["name"]) for key, volume in running.items() if volume.get("external")}
 
 
 def live_release(layout: AppLayout) -> Release | None:
@@ -290,6 +359,7 @@ def _to_json(staged: Staged, request: Request) -> dict[str, Any]:
         "hardening": staged.hardening.to_json(),
         "origins": staged.origins,
         "key": staged.key,
+        "adopts": staged.adopts,
         "environment_names": sorted({*request.environment, *request.secrets}),
     }
 
@@ -313,5 +383,5 @@ def load_stage(stage_dir: Path) -> tuple[Staged, tuple[str, ...]]:
     )
     wanted = Hardening.of(saved["hardening"])
     details = (saved["declared"], saved["known"], saved["room"], wanted, saved["origins"], saved["key"])
-    staged = Staged(saved["version"], parts, parsed, *details)
+    staged = Staged(saved["version"], parts, parsed, *details, saved["adopts"])
     return staged, tuple(saved["environment_names"])

@@ -60,6 +60,8 @@ class Release:
     workers: tuple[str, ...] = ()
     drill: Mapping[str, Any] = field(default_factory=dict)
     """The fault that this release carries on purpose (see drill.py); empty for a real one."""
+    adopts: Mapping[str, Any] = field(default_factory=dict)
+    """The stack of before whose place and data this release takes (see adoption.py); empty for all but one."""
 
     @property
     def beside(self) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     quality,
     store,
     switching,
+    takeover,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.ending import Ended
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
@@ -79,7 +80,8 @@ def taken_back(session: Session, engine: Engine) -> Iterator[None]:
         ended = ending.undo(session, str(error), engine, blamed=blamed)
         if not facts.get("logs"):
             facts["logs"] = ended.logs
-        raise DavitError(str(error), ended=ended.to_json(), **facts) from error
+        returned = f" The stack '{ended.adopted['project']}' of before was started again." if ended.adopted else ""
+        raise DavitError(f"{error}{returned}", ended=ended.to_json(), **facts) from error
 
 
 def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
@@ -98,7 +100,15 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
                 probing.await_first_answer(layout)
             candidate.stop(old, engine, patience.stop_timeout)
         drill_unit.begin(layout, wanted)
-        candidate.start(layout, wanted, engine, patience.start_timeout, forward=True, interrupted=session.abort_cause)
+        candidate.start(
+            layout,
+            wanted,
+            engine,
+            patience.start_timeout,
+            forward=True,
+            interrupted=session.abort_cause,
+            before_data=partial(takeover.take, layout, wanted, engine, patience),
+        )
         _enter_gate(session, engine)
         stopped = bool(session.setting("stop_first", False))
         alone = "the live release was stopped first" if stopped else "there is no live release"
@@ -155,7 +165,10 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
             switching.share(layout, old, wanted, step.weight, patience)
             _watch(session, wanted, engine, step.seconds, f"canary {step.weight} %")
         warm = seconds > 0 and not session.setting("stop_first", False)
+        takeover.take(layout, wanted, engine, patience)
+        takeover.open_edge(layout, engine, patience)
         switching.switch(layout, wanted, old, engine, patience, warm=warm)
+        takeover.note_gap(layout)
         session.advance(journal.SOAK)
         exported.refresh(layout, engine)
         if seconds <= 0 and not wanted.workers:

@@ -15,6 +15,7 @@ import hmac
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -252,8 +253,20 @@ def assign_ports(routes: Iterable[Route], ports: Iterable[int]) -> tuple[Endpoin
     return tuple(endpoints)
 
 
-def name_release(model: Model, app: str, project: str, directory: str, endpoints: Iterable[Endpoint] = ()) -> Model:
-    """The Compose file that runs: ``model`` with its project, paths, labels and loopback ports.
+Names = Mapping[str, str]
+"""Key of a volume to the engine's name of it, for those that have one other than ``<app>_<key>``."""
+NO_NAMES: Names = MappingProxyType({})
+
+
+def name_release(
+    model: Model,
+    app: str,
+    project: str,
+    directory: str,
+    endpoints: Iterable[Endpoint] = (),
+    names: Names = NO_NAMES,
+) -> Model:
+    """The Compose file that runs: ``model`` with its project, paths, labels, volumes and loopback ports.
 
     Whatever serves is made to outlive a reboot when it comes to serve. Until then no container does, not
     even one that was only created.
@@ -280,13 +293,13 @@ def name_release(model: Model, app: str, project: str, directory: str, endpoints
         if is_memory(volume):
             volume["name"] = f"{project}_{key}"
         elif not volume.get("external"):
-            named["volumes"][key] = {"name": f"{app}_{key}", "external": True}
+            named["volumes"][key] = {"name": names.get(key, f"{app}_{key}"), "external": True}
     return named
 
 
-def name_stateful(model: Model, app: str, project: str, network: str, directory: str) -> Model:
+def name_stateful(model: Model, app: str, project: str, network: str, directory: str, names: Names = NO_NAMES) -> Model:
     """The Compose file of the services that own data: one project, one network per app."""
-    named = name_release(model, app, project, directory)
+    named = name_release(model, app, project, directory, names=names)
     for service in named["services"].values():
         service["networks"] = {"default": None}
         service["restart"] = "unless-stopped"
@@ -294,9 +307,11 @@ def name_stateful(model: Model, app: str, project: str, network: str, directory:
     return named
 
 
-def name_jobs(model: Model, app: str, project: str, network: str | None, directory: str) -> Model:
+def name_jobs(
+    model: Model, app: str, project: str, network: str | None, directory: str, names: Names = NO_NAMES
+) -> Model:
     """The Compose file of one-shot jobs, which share the release's networks and run before it."""
-    named = name_release(model, app, project, directory)
+    named = name_release(model, app, project, directory, names=names)
     for service in named["services"].values():
         if network:
             service["networks"] = {**(service.get("networks") or {}), "davit-stateful": None}
@@ -305,12 +320,13 @@ def name_jobs(model: Model, app: str, project: str, network: str | None, directo
     return named
 
 
-def volumes_to_keep(model: Model, app: str) -> dict[str, Model]:
-    """Engine name to settings for the volumes that outlive releases and that Davit creates."""
+def volumes_to_keep(model: Model, app: str, names: Names = NO_NAMES) -> dict[str, Model]:
+    """Engine name to settings for the volumes that outlive releases and that Davit creates. One that was adopted
+    is never created: if it is gone, an empty one in its place would hide that."""
     return {
         f"{app}_{key}": {k: volume[k] for k in ("driver", "driver_opts") if volume.get(k)}
         for key, volume in (model.get("volumes") or {}).items()
-        if not volume.get("external") and not is_memory(volume)
+        if not volume.get("external") and not is_memory(volume) and names.get(key, f"{app}_{key}") == f"{app}_{key}"
     }
 
 

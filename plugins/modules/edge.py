@@ -16,6 +16,8 @@ description:
   - Refuses, before anything is written, while another program holds one of the ports, or while a route file cannot be
     read, since one such file disables every app at the edge's next start.
   - When the edge does not come up with the new configuration, the former one is put back.
+  - While the Compose project O(yields_to) has the ports, everything but the start is done; the deploy that takes the
+    place of that project starts the edge.
   - What is read while the edge runs (O(dynamic), O(certificates)) is taken over without a restart. The module waits
     until the edge says so, and puts the former file back when it does not.
   - A certificate whose key, order or dates are wrong is refused before anything is written.
@@ -45,6 +47,10 @@ options:
     type: list
     elements: int
     required: true
+  yields_to:
+    description: Compose project that may have the ports until a deploy takes its place; none when empty.
+    type: str
+    default: ''
   ping_url:
     description: What answers when the edge is well.
     type: str
@@ -146,6 +152,7 @@ ARGUMENTS = {
     "authority": {"type": "str", "default": ""},
     "service": {"type": "dict", "required": True},
     "ports": {"type": "list", "elements": "int", "required": True},
+    "yields_to": {"type": "str", "default": ""},
     "ping_url": {"type": "str", "default": "http://127.0.0.1:8099/ping"},
     "certificates": {
         "type": "list",
@@ -186,21 +193,31 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     }
     if result["changed"]:
         host.refuse_broken_routes()
-    if action != "none":
-        host.refuse_foreign_ports(params["ports"])
+    if action != "none" and host.refuse_foreign_ports(params["ports"], params["yields_to"]):
+        result.update(_wait(host, params, differs))
     if module.check_mode or not result["changed"]:
         return result
     host.require_docker()
     host.make_directories()
     host.write_certificates(certificates)
-    if action == "none":
+    image = str(params["service"]["image"])
+    if result["action"] == "wait":
+        host.have_image(image)
+        host.write(files)
+    elif action == "none":
         host.reload(files, mark, params["timeout"])
     else:
         made_of = (wanted_config(compose), mark)
-        gap = host.apply(files, str(params["service"]["image"]), made_of, params["ports"][0], params["timeout"])
+        gap = host.apply(files, image, made_of, params["ports"][0], params["timeout"])
         if action == "recreate":
             result["gap_seconds"] = gap
     return result
+
+
+def _wait(host: EdgeHost, params: dict[str, Any], files_change: bool) -> dict[str, Any]:
+    reason = f"the Compose project '{params['yields_to']}' has its ports until a deploy takes that project's place"
+    lacking = not host.has_image(str(params["service"]["image"]))
+    return {"action": "wait", "reason": reason, "changed": files_change or lacking}
 
 
 def main() -> None:

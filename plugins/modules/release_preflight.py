@@ -120,6 +120,11 @@ options:
     type: str
     choices: ['', crash, never_ready, wrong_answers, slow, dies_in_soak]
     default: ''
+  adopt:
+    description: A C(project) of Compose whose place the first release takes, with its volumes; C(volumes) maps those of
+      the new Compose file to existing ones where labels do not tell. A later step stops it, as late as possible.
+    type: dict
+    default: {}
   resolve:
     description:
       - Ask the registry at once for the digests that lack, and log in to it for that. For a single host, which then
@@ -201,6 +206,11 @@ up_to_date:
   returned: success
   type: bool
   sample: false
+adopts:
+  description: What this deploy takes over of a project that runs already; empty when there is nothing.
+  returned: success
+  type: dict
+  sample: {project: shop, volumes: {data: shop_data}}
 notices:
   description: What Davit does differently from the Compose file.
   returned: success
@@ -224,6 +234,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     preflight,
     store,
 )
+from ansible_collections.davit.ec2.plugins.module_utils.adoption import Wish
 from ansible_collections.davit.ec2.plugins.module_utils.drill import KINDS
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -276,6 +287,7 @@ ARGUMENTS: dict[str, Any] = {
     "password": {"type": "str", "default": "", "no_log": True},
     "lifetime": {"type": "int", "default": 3600},
     "drill": {"type": "str", "choices": ["", *KINDS], "default": ""},
+    "adopt": {"type": "dict", "default": {}},
 }
 
 
@@ -304,6 +316,7 @@ def request_of(parameters: dict[str, Any]) -> preflight.Request:
         stop_first=parameters["settings"]["stop_first"],
         drill=parameters["drill"],
         hardening=hardening.Hardening.of(parameters["hardening"]),
+        adopt=Wish.parse(parameters["adopt"]),
     )
 
 
@@ -311,16 +324,8 @@ def check(module: AnsibleModule) -> dict[str, Any]:
     request = request_of(module.params)
     if module.check_mode and shutil.which("docker") is None:
         module.warn("Docker is not installed on this host yet, so only the controller's checks were made.")
-        return {
-            "changed": True,
-            "version": request.version,
-            "live": "",
-            "stage": "",
-            "token": "",
-            "docker_config": "",
-            "unresolved": [],
-            "up_to_date": False,
-        }
+        nothing = {"live": "", "stage": "", "token": "", "docker_config": "", "unresolved": [], "adopts": {}}
+        return {"changed": True, "version": request.version, "up_to_date": False, **nothing}
     if module.check_mode:
         _warn_of_lock(module, request.layout)
         with tempfile.TemporaryDirectory(prefix="davit-") as directory:
@@ -377,7 +382,8 @@ def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
         "stage": str(stage_dir),
         "unresolved": list(staged.unresolved),
         "up_to_date": same,
-        "notices": list(staged.split.notices),
+        "notices": [*staged.split.notices, *staged.adopts.get("notices", ())],
+        "adopts": staged.adopts,
     }
 
 

@@ -111,7 +111,7 @@ class State:
         """After a loss of power: what shall run does, and nothing else."""
         after = copy.deepcopy(self)
         for box in (box for own in after.boxes.values() for box in own.values()):
-            if box.policy == "unless-stopped" and not box.stopped:
+            if box.policy == "always" or (box.policy == "unless-stopped" and not box.stopped):
                 box.status = "running"
             elif box.status == "running":
                 box.status = "exited"
@@ -258,7 +258,7 @@ class Host(Engine):
         project, _slash, service = identity.partition("/")
         return self.boxes[project][service]
 
-    def restart_policy(self, ids: Sequence[str], policy: str) -> None:
+    def restart_policy(self, ids: Sequence[str], policy: str, *_: Any) -> None:
         for identity in ids:
             self.tick(f"policy {policy} {identity}")
             self._box(identity).policy = policy

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Moment
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from tests.unit.support import crashes
+from tests.unit.support.crashes import states_of
 from tests.unit.support.host import Host, State, install, number_of, release, rid
 
 SETTINGS: dict[str, Any] = {"drain_seconds": 0, "keep": 3}
@@ -140,41 +143,22 @@ def go_back(host: Host, flow: Flow) -> None:
     rollback.go_back(host.layout, "", claim, host, 1)
 
 
-def states_of(host: Host, act: Callable[[], Any]) -> list[tuple[str, State]]:
-    """Each state that ``act`` passes through, with what it did next; the last is the one it ends with."""
-    found: list[tuple[str, State]] = []
-    host.seen = lambda what: found.append((what, host.state()))
-    try:
-        act()
-    finally:
-        host.seen = lambda _: None
-    return [*found, ("end", host.state())]
-
-
 def explore(host: Host, flow: Flow, start: list[tuple[str, State]], act: Callable[[], Any]) -> int:
-    """Do ``act`` from each state, with and without a reboot before, and from all that this leads to."""
-    known: set[str] = set()
-    waiting = [((what,), state) for what, state in start]
-    while waiting:
-        path, state = waiting.pop()
-        for how, now in (("", state), ("reboot", state.rebooted())):
-            if now.key() in known:
-                continue
-            known.add(now.key())
-            came = (*path, how) if how else path
-            require_service(flow, now, came)
-            host.restore(now)
-            # A breach that was found stays found, however well the candidate looks later.
-            left_by = journal.read(host.layout)
-            breached = set() if left_by is None or left_by.failed else {flow.target}
-            host.bad_before_traffic = breached if flow.bad_before_traffic else set()
-            host.bad_in_traffic = breached if flow.bad_in_traffic else set()
-            host.now = Moment(f"boot {len(known)}", 1.0)
-            for what, left in states_of(host, act):
-                if left.key() not in known:
-                    waiting.append(((*came, what), left))
-            require_truth(host, flow, came)
-    return len(known)
+    """Do ``act`` from each state of ``flow``, and from all that this leads to."""
+
+    def before() -> None:
+        # A breach that was found stays found, however well the candidate looks later.
+        left_by = journal.read(host.layout)
+        breached = set() if left_by is None or left_by.failed else {flow.target}
+        host.bad_before_traffic = breached if flow.bad_before_traffic else set()
+        host.bad_in_traffic = breached if flow.bad_in_traffic else set()
+
+    return crashes.explore(
+        *(host, start, act),
+        always=partial(require_service, flow),
+        before=before,
+        after=partial(require_truth, host, flow),
+    )
 
 
 def require_service(flow: Flow, state: State, path: tuple[str, ...]) -> None:

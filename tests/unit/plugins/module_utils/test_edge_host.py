@@ -185,6 +185,19 @@ def test_a_port_published_without_a_proxy_process_is_seen(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("docker")
+@pytest.mark.parametrize(("published", "yields_to"), [("shop-web-1 shop\n", "shop"), ("shop-web-1 shop\nx \n", "")])
+def test_only_the_stack_that_is_to_be_adopted_may_keep_a_port(tmp_path: Path, published: str, yields_to: str) -> None:
+    engine = Engine(("ss ", 0, ""), ("docker ps --filter publish=80 ", 0, published))
+    host = EdgeHost(engine, str(tmp_path), PING)
+    for project in ("shop", "", "other"):
+        if project and project == yields_to:
+            assert host.refuse_foreign_ports([80, 443], project) == [80]
+            continue
+        with pytest.raises(DavitError, match=r"Port 80 is published by the container shop-web-1"):
+            host.refuse_foreign_ports([80, 443], project)
+
+
+@pytest.mark.usefixtures("docker")
 def test_the_former_configuration_comes_back(tmp_path: Path) -> None:
     engine = Engine(("docker compose", 1, "no such option"))
     host = made(tmp_path, engine)

@@ -83,14 +83,15 @@ def test_the_edge_is_not_in_its_own_way() -> None:
 @pytest.mark.parametrize(
     ("listener", "unit", "containers", "words"),
     [
-        (Listener(80, "docker-proxy", 7), "docker.service", ["web-1"], "docker stop web-1"),
-        (Listener(80, "nginx", 7), "nginx.service", [], "systemctl disable --now nginx.service"),
-        (Listener(80, "python3", 7), "", [], "python3 (pid 7)"),
-        (Listener(80, "", 0), "", [], "ss -ltnp"),
+        (Listener(80, "docker-proxy", 7), "docker.service", {"web-1": ""}, "docker stop web-1"),
+        (Listener(80, "", 0), "", {"shop-web-1": "shop"}, "compose_release_adopt: {project: shop}"),
+        (Listener(80, "nginx", 7), "nginx.service", {}, "systemctl disable --now nginx.service"),
+        (Listener(80, "python3", 7), "", {}, "python3 (pid 7)"),
+        (Listener(80, "", 0), "", {}, "ss -ltnp"),
     ],
 )
 def test_whoever_holds_a_port_is_named_with_what_to_do(
-    listener: Listener, unit: str, containers: list[str], words: str
+    listener: Listener, unit: str, containers: dict[str, str], words: str
 ) -> None:
     sentence = describe(listener, unit, containers)
     assert sentence.startswith("Port 80 is ")

@@ -265,3 +265,11 @@ def test_jobs_run_once_and_reach_the_data(network: str | None, joined: set[str])
 def test_an_endpoint_needs_its_service() -> None:
     with pytest.raises(KeyError, match="nope"):
         rf.name_release(split().release, "shop", "p", "/R", [Endpoint(Route("nope", 1), 20000)])
+
+
+def test_an_adopted_volume_is_used_under_its_own_name_and_never_made() -> None:
+    names = {"data": "old_data"}
+    database = rf.name_stateful(split().stateful, "shop", "shop-stateful", "shop-stateful", "/R", names)
+    assert database["volumes"]["data"] == {"name": "old_data", "external": True}
+    assert rf.volumes_to_keep(split().stateful, "shop", names) == {}
+    assert rf.volumes_to_keep(split().stateful, "shop", {"data": "shop_data"}) == {"shop_data": {"driver": "local"}}

@@ -1,0 +1,169 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""Taking the place of a stack that runs already, and giving it back when the release that came does not stay.
+
+What is needed to give it back is on the disk before the first of its containers is stopped, and they are never
+removed: so whoever ends the deploy can start them again, also after a reboot. Data is touched by one process at a time:
+a container that owns it is started only once the other one has stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.module_utils import edge, journal, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils.adoption import Old
+from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
+
+TAKEN, ADOPTED = "taken", "adopted"
+
+
+def pending(layout: AppLayout) -> dict[str, Any]:
+    """What was taken over and may have to be given back; {} when there is nothing of the kind."""
+    record = store.read_json(layout.adoption)
+    return record if record.get("state") == TAKEN else {}
+
+
+def find(project: str, engine: Engine) -> list[Old]:
+    return [Old.from_inspect(record) for record in engine.stack(project)]
+
+
+def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience) -> None:
+    """Stop the stack that ``wanted`` adopts, those that own its data last. Nothing when that was done before.
+
+    Raises DavitError when somebody else uses the data.
+    """
+    if not wanted.adopts or pending(layout):
+        return
+    volumes = set(wanted.adopts["volumes"].values())
+    old = find(wanted.adopts["project"], engine)
+    running = [container for container in old if container.runs]
+    record = {
+        "state": TAKEN,
+        "project": wanted.adopts["project"],
+        "folder": wanted.adopts["folder"],
+        "volumes": dict(wanted.adopts["volumes"]),
+        "release": wanted.id,
+        "edge": not edge.is_up(),
+        "began": journal.moment().uptime if running else None,
+        "containers": [{**asdict(c), "owns": bool(c.writes & volumes)} for c in old],
+    }
+    store.write_json(layout.adoption, record)
+    # A reboot from here on must not start it beside what comes.
+    engine.restart_policy([c.id for c in old], "no")
+    owners = [c for c in running if c.writes & volumes]
+    engine.stop([c.id for c in running if c not in owners], patience.stop_timeout)
+    engine.stop([c.id for c in owners], patience.stop_timeout)
+    require_unused(volumes, engine)
+
+
+def require_unused(volumes: set[str], engine: Engine, project: str = "", app: str = "") -> None:
+    """Raise DavitError while a container outside of ``project`` and of ``app`` uses one of ``volumes``."""
+    for volume in sorted(volumes):
+        for name, labels in engine.users(volume).items():
+            owner = labels.get("com.docker.compose.project", "")
+            if (project and owner == project) or (app and labels.get("davit.app") == app):
+                continue
+            advice = (
+                f"to take that stack over with its data, set compose_release_adopt: {{project: {owner}}}; or stop it"
+                if owner
+                else f"stop it (docker stop {name})"
+            )
+            raise DavitError(
+                f"The volume {volume} is in use by the container {name}, and two databases on one volume lose data."
+                f" Instead: {advice}."
+            )
+
+
+def open_edge(layout: AppLayout, engine: Engine, patience: Patience) -> None:
+    """Start the edge on the ports that the stack has let go of, if it was waiting for them."""
+    if not pending(layout).get("edge") or edge.is_up():
+        return
+    engine.compose(layout.edge / edge.COMPOSE, "up", "--detach", "--pull", "never", timeout=patience.start_timeout)
+    deadline = time.monotonic() + patience.start_timeout
+    while not edge.is_up():
+        if time.monotonic() > deadline:
+            raise DavitError(
+                f"The edge did not start within {patience.start_timeout:g} s. See 'docker compose -p davit-edge logs'."
+            )
+        time.sleep(0.05)
+
+
+def note_gap(layout: AppLayout) -> None:
+    """Keep how long nothing answered: until now, when the new release was proven at the edge."""
+    record = pending(layout)
+    if record and record["began"] is not None:
+        store.write_json(layout.adoption, {**record, "gap_seconds": _since(record)})
+
+
+def _since(record: Mapping[str, Any]) -> float:
+    return round(journal.moment().uptime - float(record["began"]), 1)
+
+
+def told(layout: AppLayout, release: str) -> dict[str, Any]:
+    """What a person wants to know of the adoption by ``release``; {} when it adopted nothing."""
+    record = store.read_json(layout.adoption)
+    if record.get("release") != release:
+        return {}
+    return {key: record[key] for key in ("project", "volumes", "gap_seconds") if key in record}
+
+
+def complete(layout: AppLayout) -> None:
+    """From here on the adopted data is the app's. The old containers stay, stopped, until a person removes them."""
+    record = pending(layout)
+    if record:
+        store.write_json(layout.adoption, {**record, "state": ADOPTED, "at": journal.utc()})
+
+
+def give_back(layout: AppLayout, engine: Engine, patience: Patience) -> dict[str, Any]:
+    """Take away the release that came, with its stateful services, and start the stack of before as it was.
+
+    Returns what became of it; {} when nothing was taken over. May die at any line and be called again.
+    """
+    record = pending(layout)
+    if not record:
+        return {}
+    engine.remove_project(plan.project_name(layout.app, record["release"]))
+    engine.stop([c.id for c in engine.containers(layout.stateful_project)], patience.stop_timeout)
+    engine.remove_project(layout.stateful_project)
+    layout.stateful_file.unlink(missing_ok=True)
+    if record["edge"] and (layout.edge / edge.COMPOSE).exists():
+        engine.compose(layout.edge / edge.COMPOSE, "down", timeout=patience.stop_timeout)
+    _start_as_before(record, engine, patience)
+    gap = {} if record["began"] is None else {"gap_seconds": _since(record)}
+    layout.adoption.unlink(missing_ok=True)
+    return {"project": record["project"], "returned": True, **gap}
+
+
+def _start_as_before(record: Mapping[str, Any], engine: Engine, patience: Patience) -> None:
+    there = {container.id for container in find(record["project"], engine)}
+    containers: Sequence[Mapping[str, Any]] = [c for c in record["containers"] if c["id"] in there]
+    for c in containers:
+        engine.restart_policy([c["id"]], c["policy"], c["retries"])
+    running = [c for c in containers if c["runs"]]
+    try:
+        engine.start([c["id"] for c in running if c["owns"]], patience.start_timeout)
+        _await_health(record["project"], {c["id"] for c in running if c["owns"]}, engine, patience.start_timeout)
+        engine.start([c["id"] for c in running if not c["owns"]], patience.start_timeout)
+    except DavitError as error:
+        raise DavitError(
+            f"The stack '{record['project']}' of before could not be started again: {error} On the host, once the"
+            f" cause is gone: docker compose -p {record['project']} start"
+        ) from error
+
+
+def _await_health(project: str, ids: set[str], engine: Engine, timeout: float) -> None:
+    """Give those that others wait for the time to get ready; whatever they say, the others are started then."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        own = [c for c in engine.containers(project) if c.id in ids]
+        if all(c.health != "starting" for c in own):
+            return
+        time.sleep(0.1)

@@ -1,0 +1,170 @@
+"""Whose data becomes whose, and what is refused so that none is left behind in silence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import adoption
+from ansible_collections.davit.ec2.plugins.module_utils.adoption import Mount, Old, Wish
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
+DATA = Mount("volume", "app_data", "/data", writable=True)
+
+
+def old(service: str = "db", *mounts: Mount, **more: Any) -> Old:
+    values: dict[str, Any] = {"image": "you/db:v1", "image_id": "sha256:1", "runs": True, "policy": "always", **more}
+    return Old(f"{service}-id", f"app-{service}-1", service, mounts=mounts, **values)
+
+
+def stateful(*mounts: dict[str, Any], **volumes: Any) -> dict[str, Any]:
+    return {"services": {"db": {"volumes": list(mounts)}}, "volumes": volumes}
+
+
+def at(target: str, source: str, kind: str = "volume", **more: Any) -> dict[str, Any]:
+    return {"type": kind, "source": source, "target": target, **more}
+
+
+PLAIN = stateful(at("/data", "data"), data={})
+
+
+def test_volumes_are_matched_by_compose_s_labels() -> None:
+    told = adoption.plan(Wish("app"), [old("db", DATA), old("web")], {"data": "app_data"}, PLAIN)
+    assert (told.volumes, told.services, told.notices) == ({"data": "app_data"}, ("db", "web"), ())
+
+
+def test_a_volume_of_another_name_is_taken_when_it_is_named() -> None:
+    mount = Mount("volume", "app_pg", "/data", writable=True)
+    told = adoption.plan(Wish("app", {"data": "app_pg"}), [old("db", mount)], {"pg": "app_pg"}, PLAIN)
+    assert told.volumes == {"data": "app_pg"}
+
+
+def test_a_stack_that_was_taken_down_still_has_its_volumes() -> None:
+    assert adoption.plan(Wish("app"), [], {"data": "app_data"}, PLAIN).volumes == {"data": "app_data"}
+
+
+def test_an_external_volume_and_one_in_memory_need_no_match() -> None:
+    model = stateful(
+        *(at("/data", "data"), at("/tmp", "scratch")),
+        data={"external": True, "name": "app_data"},
+        scratch={"driver_opts": {"type": "tmpfs"}},
+    )
+    assert adoption.plan(Wish("app"), [old("db", DATA)], {}, model).volumes == {}
+
+
+def test_a_new_volume_has_to_be_asked_for() -> None:
+    model = stateful(at("/data", "data"), at("/log", "log"), data={}, log={})
+    with pytest.raises(DavitError, match=r"'log' of the new Compose file has no counterpart.*has data \(app_data\)"):
+        adoption.plan(Wish("app"), [old("db", DATA)], {"data": "app_data"}, model)
+    told = adoption.plan(Wish("app", {"log": ""}), [old("db", DATA)], {"data": "app_data"}, model)
+    assert told.volumes == {"data": "app_data"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "containers", "labelled", "model", "said"),
+    [
+        (Wish("app"), [], {}, PLAIN, "neither containers nor volumes"),
+        (Wish("app"), [old("db", DATA, davit=True)], {"data": "app_data"}, PLAIN, "Davit's own already"),
+        (Wish("app", {"date": "app_data"}), [old()], {"data": "app_data"}, PLAIN, "names 'date'.*those have data"),
+        (
+            Wish("app", {"log": "app_data"}),
+            [old("db", DATA)],
+            {"data": "app_data"},
+            stateful(at("/data", "data"), at("/log", "log"), data={}, log={}),
+            "app_data to two volumes",
+        ),
+        # An image's own VOLUME, of which the Compose file says nothing.
+        (
+            Wish("app"),
+            [old("db", Mount("volume", "3f2a", "/var/lib/mysql", writable=True))],
+            {},
+            stateful(),
+            r"volume 3f2a at /var/lib/mysql.*has nothing.*'var-lib-mysql:/var/lib/mysql'.*\{var-lib-mysql: 3f2a\}\}",
+        ),
+        (
+            Wish("app"),
+            [old("db", Mount("bind", "/home/u/app/data", "/data", writable=True))],
+            {},
+            stateful(),
+            "'/home/u/app/data:/data'",
+        ),
+        # The same volume, but at another place.
+        (
+            Wish("app"),
+            [old("db", DATA)],
+            {"data": "app_data"},
+            stateful(at("/elsewhere", "data"), data={}),
+            "at /data, where the new Compose file has nothing",
+        ),
+    ],
+)
+def test_what_would_lose_data_is_refused(
+    wish: Wish, containers: list[Old], labelled: dict[str, str], model: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(DavitError, match=said):
+        adoption.plan(wish, containers, labelled, model)
+
+
+def test_configuration_is_no_data() -> None:
+    """As in many a Compose file, it was mounted writable, and comes with the release from now on."""
+    mounts = [
+        DATA,
+        Mount("bind", "/home/u/app/init.sql", "/init.sql", writable=True),
+        Mount("bind", "/etc/localtime", "/etc/localtime", writable=False),
+        Mount("tmpfs", "", "/run", writable=True),
+    ]
+    model = stateful(at("/data", "data"), at("/init.sql", "@release@/files/init.sql", "bind", read_only=True), data={})
+    told = adoption.plan(Wish("app"), [old("db", *mounts)], {"data": "app_data"}, model)
+    assert told.volumes == {"data": "app_data"}
+
+
+def test_a_directory_of_the_host_is_used_where_it_is() -> None:
+    mount = Mount("bind", "/srv/db", "/data", writable=True)
+    told = adoption.plan(Wish("app"), [old("db", mount)], {}, stateful(at("/data", "/srv/db", "bind")))
+    assert (told.volumes, told.notices) == ({}, ())
+
+
+def test_what_stays_unused_is_told() -> None:
+    cache = Mount("volume", "app_cache", "/cache", writable=True)
+    told = adoption.plan(Wish("app"), [old("db", DATA), old("web", cache)], {"data": "app_data"}, PLAIN)
+    assert told.notices == ("app_cache, which 'app' writes, is not part of the new Compose file and stays",)
+
+
+@pytest.mark.parametrize(
+    ("reference", "repo_digests", "digest"),
+    [
+        ("ghcr.io/you/db:v1", ["ghcr.io/you/db@sha256:1"], "sha256:1"),
+        ("docker.io/library/postgres:16", ["postgres@sha256:1"], "sha256:1"),
+        ("host:5000/db", ["other/db@sha256:2", "host:5000/db@sha256:1"], "sha256:1"),
+        ("you/built:here", [], None),
+    ],
+)
+def test_the_database_keeps_the_image_that_runs(reference: str, repo_digests: list[str], digest: str | None) -> None:
+    containers = [old("db", image=reference), old("web", image=reference)]
+    found = adoption.known_digests(containers, {"db": reference}, {"db"}, {"sha256:1": repo_digests})
+    assert found == ({reference: digest} if digest else {})
+
+
+def test_another_image_is_not_taken_in_the_same_moment() -> None:
+    containers = [old("db", image="postgres:15"), old("web", image="you/web:v1")]
+    changed = adoption.changed_images(containers, {"db": "postgres:16", "web": "you/web:v2"}, {"db"})
+    assert changed == ["'db' from postgres:15 to postgres:16"]
+    assert adoption.known_digests(containers, {"db": "postgres:16"}, {"db"}, {"sha256:1": ["postgres@sha256:1"]}) == {}
+    with pytest.raises(DavitError, match="compose_release_update_stateful"):
+        adoption.refuse_changed({"changed": changed})
+    adoption.refuse_changed({})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"project": "a b"}, {"project": "../x"}, {"volumes": {}}, {"project": "a", "volume": {}}, {"project": 3.5}],
+)
+def test_a_wish_that_says_nothing_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(DavitError, match="compose_release_adopt is"):
+        Wish.parse(given)
+
+
+def test_no_wish() -> None:
+    assert Wish.parse({}) == Wish()
+    assert Wish.parse({"project": "app", "volumes": None}) == Wish("app")

@@ -1,0 +1,287 @@
+"""A deploy that takes the place of a stack is killed at any point, and again in each recovery: one of the two serves.
+
+As in test_crashes.py, the real steps run over a host in memory. The old stack owns port 80 and a volume; the edge
+waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    agent,
+    candidate,
+    edge,
+    journal,
+    plan,
+    rollback,
+    rollout,
+    store,
+    takeover,
+    tidy,
+)
+from ansible_collections.davit.ec2.plugins.module_utils.adoption import Old
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from tests.unit.support import crashes
+from tests.unit.support.crashes import states_of
+from tests.unit.support.host import Box, Host, State, install, release, rid
+
+OLD, STATEFUL, EDGE = "old", "shop-stateful", "davit-edge"
+AS_BEFORE = {"web": Box("running", "always"), "db": Box("running", "unless-stopped"), "cron": Box("exited", "no", True)}
+ADOPTS = {"project": OLD, "folder": "/home/u/old", "volumes": {"data": "old_data"}}
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What is tried. ``stateful``: whether the new release has a database on the old one's volume."""
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    stateful: bool = True
+    bad_before_traffic: bool = False
+    bad_in_traffic: bool = False
+    edge_fails: bool = False
+
+    @property
+    def fails(self) -> bool:
+        return self.bad_before_traffic or self.bad_in_traffic or self.edge_fails
+
+    @property
+    def release(self) -> Release:
+        return release(1, stateful=("db",) if self.stateful else (), adopts=ADOPTS)
+
+    @property
+    def served(self) -> dict[str, set[str]]:
+        """What runs once it is live."""
+        return {self.release.project: {"web"}, EDGE: {"traefik"}, **({STATEFUL: {"db"}} if self.stateful else {})}
+
+
+SOAK = {"soak_seconds": 0.005}
+FLOWS = (
+    Flow("adoption", SOAK),
+    Flow("without data", SOAK, stateful=False),
+    Flow("gate fails", bad_before_traffic=True),
+    Flow("without data, gate fails", stateful=False, bad_before_traffic=True),
+    Flow("soak fails", SOAK, bad_in_traffic=True),
+    Flow("the edge does not start", edge_fails=True),
+)
+every_flow = pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+
+
+class Adopting(Host):
+    """A host with an old stack, whose edge is a container that needs the old stack's port."""
+
+    edge_fails = False
+
+    def compose(self, file: Path | str, *argv: str, **more: Any) -> str:
+        if Path(file) == self.layout.edge / edge.COMPOSE:
+            self._edge(argv[0])
+        elif Path(file) == self.layout.stateful_file:
+            assert argv[0] == "up"
+            self.tick("up db")
+            self.boxes[STATEFUL] = {"db": Box("running", "unless-stopped")}
+        else:
+            return super().compose(file, *argv, **more)
+        return ""
+
+    def _edge(self, verb: str) -> None:
+        self.tick(f"edge {verb}")
+        if verb == "down":
+            self.boxes.pop(EDGE, None)
+        elif self.edge_fails or self.boxes[OLD]["web"].status == "running":
+            raise DavitError("port 80 is in use")
+        else:
+            self.boxes[EDGE] = {"traefik": Box("running", "unless-stopped")}
+
+    def stack(self, project: str) -> list[dict[str, Any]]:
+        assert project == OLD
+        return [inspected(service, box) for service, box in self.boxes[OLD].items()]
+
+    def users(self, *_: Any) -> dict[str, Mapping[str, str]]:
+        owners = (p for p in (OLD, STATEFUL) if self.boxes.get(p, {}).get("db", Box()).status == "running")
+        return {f"{p}-db-1": {"com.docker.compose.project": p} for p in owners}
+
+    def start(self, ids: Any, *_: Any) -> None:
+        for identity in ids:
+            self.tick(f"start {identity}")
+            assert not (identity == f"{OLD}/web" and EDGE in self.boxes), "port 80 is in use"
+            self._box(identity).status, self._box(identity).stopped = "running", False
+
+    def ensure_network(self, *_: Any) -> None: ...
+
+    def connect(self, *_: Any) -> None: ...
+
+    def publish(self, made: Release) -> None:
+        super().publish(made)
+        (self.layout.release(made.id) / store.STATEFUL).write_text(json.dumps({"services": {"db": {}}}))
+        self.disk_changes()
+
+    def await_release(self, *arguments: Any) -> None:
+        if EDGE not in self.boxes:
+            raise DavitError("connection refused")
+        super().await_release(*arguments)
+
+
+def inspected(service: str, box: Box) -> dict[str, Any]:
+    mounts = [{"Type": "volume", "Name": "old_data", "Destination": "/data", "RW": True}] if service == "db" else []
+    return {
+        "Id": f"{OLD}/{service}",
+        "Name": f"/{OLD}-{service}-1",
+        "Config": {"Labels": {"com.docker.compose.service": service}},
+        "HostConfig": {"RestartPolicy": {"Name": box.policy}},
+        "State": {"Status": box.status},
+        "Mounts": mounts,
+    }
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Adopting:
+    made = Adopting(tmp_path)
+    install(made, monkeypatch)
+    monkeypatch.setattr(edge, "is_up", lambda: made.boxes.get(EDGE, {}).get("traefik", Box()).status == "running")
+    return made
+
+
+def prepare(host: Adopting, flow: Flow) -> None:
+    host.restore(State({OLD: AS_BEFORE}, {"edge/compose.yaml": b"{}"}))
+    host.bad_before_traffic = {1} if flow.bad_before_traffic else set()
+    host.bad_in_traffic = {1} if flow.bad_in_traffic else set()
+    host.edge_fails = flow.edge_fails
+
+
+def deploy(host: Adopting, flow: Flow) -> None:
+    """The modules of a first deploy, as the role calls them."""
+    layout = host.layout
+    claim = Claim("alice@laptop", "deploy v1", plan.DEPLOY, 60, {"drain_seconds": 0, "keep": 3, **flow.settings})
+    with journal.acquire(layout, claim) as (session, _old):
+        journal.begin(session, claim)
+        token = session.journal.token
+    with journal.step(layout, token) as session, rollout.taken_back(session, host):
+        session.advance(journal.FETCH, release=rid(1), previous="")
+        host.tick("publish")
+        host.publish(flow.release)
+    with journal.step(layout, token) as session:
+        rollout.try_candidate(session, candidate.load(layout, rid(1)), host)
+    with journal.step(layout, token) as session:
+        rollout.go_live(session, candidate.load(layout, rid(1)), host, ())
+        rollout.finish(session, candidate.load(layout, rid(1)), host, lambda _: None)
+
+
+def always(state: State, path: tuple[str, ...]) -> None:
+    """The data has one owner at every moment, and port 80 as well."""
+    running = state.running()
+    owners = [p for p in (OLD, STATEFUL) if "db" in running.get(p, set())]
+    assert len(owners) <= 1, (path, running)
+    assert not ("web" in running.get(OLD, set()) and EDGE in running), (path, running)
+    assert set(state.boxes[OLD]) == set(AS_BEFORE), (path, "a container of the old stack is gone")
+
+
+def require_one_of_two(host: Adopting, flow: Flow, path: tuple[str, ...]) -> None:
+    layout = host.layout
+    assert not layout.journal.exists(), path
+    assert tidy.clean_up(layout, 3, 0, host) == [], path
+    state, live = host.state(), store.pointed(layout.live)
+    lines = [line for line in store.read_history(layout) if "deploy" in line]
+    assert len(lines) <= 1, (path, lines)
+    if live:
+        assert not flow.fails, path
+        assert state.running() == flow.served, (path, state.boxes)
+        assert {box.policy for box in state.boxes[OLD].values()} == {"no"}, path
+        assert store.read_json(layout.adoption)["state"] == takeover.ADOPTED, path
+        assert (host.serving, store.pointed(layout.last_good)) == (live, live), path
+        assert [line["result"] for line in lines] == [plan.SUCCEEDED], path
+        assert lines[0]["adopted"]["project"] == OLD, path
+        return
+    assert state.running() == {OLD: {"web", "db"}}, (path, state.boxes)
+    assert state.boxes[OLD] == {**AS_BEFORE, **_left_alone(state)}, (path, state.boxes)
+    assert not layout.adoption.exists(), path
+    assert not layout.stateful_file.exists(), path
+    assert host.serving == "", path
+    assert all(line["result"] != plan.SUCCEEDED for line in lines), path
+
+
+def _left_alone(state: State) -> dict[str, Box]:
+    """A container that did not run is told from one that never ran by its past alone."""
+    box = state.boxes[OLD]["cron"]
+    return {"cron": Box(box.status, "no", box.stopped)}
+
+
+def tried(host: Adopting, flow: Flow) -> None:
+    if not flow.fails:
+        deploy(host, flow)
+        return
+    with pytest.raises(DavitError):
+        deploy(host, flow)
+
+
+@every_flow
+def test_whenever_it_is_killed_exactly_one_of_the_two_serves(host: Adopting, flow: Flow) -> None:
+    prepare(host, flow)
+    states = states_of(host, lambda: tried(host, flow))
+    require_one_of_two(host, flow, ("nobody interrupts",))
+    assert bool(store.pointed(host.layout.live)) == (not flow.fails)
+
+    def before() -> None:
+        left_by = journal.read(host.layout)
+        breached = set() if left_by is None or left_by.failed else {1}
+        host.bad_before_traffic = breached if flow.bad_before_traffic else set()
+        host.bad_in_traffic = breached if flow.bad_in_traffic else set()
+
+    seen = crashes.explore(
+        *(host, states, lambda: agent.recover(host.layout)),
+        always=always,
+        before=before,
+        after=partial(require_one_of_two, host, flow),
+    )
+    assert seen > len(states) / 2
+
+
+@pytest.mark.parametrize("lease", ["runs", "ended"])
+@pytest.mark.parametrize("flow", [FLOWS[0], FLOWS[1]], ids=lambda flow: flow.name)
+def test_whenever_it_is_left_a_rollback_leads_back_to_the_old_stack(host: Adopting, flow: Flow, lease: str) -> None:
+    prepare(host, flow)
+    for what, state in states_of(host, lambda: deploy(host, flow)):
+        host.restore(state)
+        left = journal.read(host.layout)
+        if left is None or store.pointed(host.layout.last_good):
+            continue
+        host.now = journal.Moment("boot", 1000.0 if lease == "runs" else 9999.0)
+        claim = Claim("bob@desk", "rollback", plan.ROLLBACK, 60, {"drain_seconds": 0, "keep": 3, "cause": "it is slow"})
+        # Once its lease has ended, a deploy that had switched is judged and finished, and then nothing is before it.
+        may_be_good = lease == "ended" and left.phase in (journal.SWITCH, journal.SOAK, journal.FINISH)
+        with contextlib.suppress(*([DavitError] if may_be_good else [])):
+            rollback.go_back(host.layout, "", claim, host, 1)
+        assert may_be_good or not store.pointed(host.layout.live), what
+        require_one_of_two(host, flow, (what,))
+
+
+def test_a_container_is_stopped_after_those_that_use_it(host: Adopting) -> None:
+    prepare(host, FLOWS[0])
+    done = [what for what, _state in states_of(host, lambda: deploy(host, FLOWS[0]))]
+    assert done.index(f"stop {OLD}/web") < done.index(f"stop {OLD}/db") < done.index("up db") < done.index("edge up")
+    # As late as possible: what needs no data is there before.
+    assert done.index("create web") < done.index(f"stop {OLD}/web")
+
+
+def test_without_data_the_old_stack_serves_until_the_gate_has_passed(host: Adopting) -> None:
+    prepare(host, FLOWS[1])
+    states = states_of(host, lambda: deploy(host, FLOWS[1]))
+    stop = next(state for what, state in states if what == f"stop {OLD}/web")
+    assert json.loads(stop.files["apps/shop/deploy.json"])["phase"] == journal.SWITCH
+
+
+def test_the_policy_comes_back_with_its_number_of_retries() -> None:
+    record = inspected("web", Box("running", "on-failure"))
+    record["HostConfig"]["RestartPolicy"]["MaximumRetryCount"] = 4
+    old = Old.from_inspect(record)
+    assert (old.policy, old.retries) == ("on-failure", 4)
