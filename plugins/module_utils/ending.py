@@ -7,6 +7,7 @@ Each may itself die at any line and be called again: what it has done is seen on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -79,7 +80,7 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     store.point(layout.live, layout.release(wanted.id))
     store.point(layout.last_good, layout.release(wanted.id))
     seen, adopted = probing.stop(layout), takeover.told(layout, wanted.id)
-    note(session, wanted.id, plan.SUCCEEDED, probe=seen, adopted=adopted, **more)
+    note(session, wanted.id, plan.SUCCEEDED, probe=_in_short(seen), adopted=adopted, **more)
     takeover.complete(layout)
     session.close()
     exported.refresh(layout, engine)
@@ -176,6 +177,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     cause = mask.text(cause)
     if blamed and not session.journal.failed:
         session.advance(phase, failed=cause)
+    journal.enter(journal.REVERT)
     if what.action == recovery.FORGET:
         store.remove_tree(layout.stage)
         if what.candidate:
@@ -209,7 +211,8 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     result = plan.ROLLED_BACK if served else plan.FAILED
     if "recovered_by" in more and not blamed and not served:
         result = plan.INTERRUPTED
-    note(session, what.candidate, result, cause=cause, blamed=blamed, probe=seen, phase=phase, adopted=adopted, **more)
+    told = {"cause": cause, "probe": _in_short(seen), "phase": phase, "adopted": adopted}
+    note(session, what.candidate, result, blamed=blamed, **told, **more)
     session.close()
     exported.refresh(layout, engine)
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
@@ -292,6 +295,11 @@ def note(session: Session, name: str, result: str, **more: Any) -> None:
     if known is not None and known.secrets:
         line["secrets"] = {key: told_origin(origin) for key, origin in known.secrets.items()}
     store.append_history(layout, masking.mask_of(layout).record(line))
+
+
+def _in_short(seen: Mapping[str, Any]) -> dict[str, Any]:
+    """What the history keeps of a probe: it grows with every deploy, so the series goes to the report alone."""
+    return {key: value for key, value in seen.items() if key != "series"}
 
 
 def _refuted(layout: AppLayout, name: str) -> list[dict[str, Any]]:

@@ -343,7 +343,8 @@ def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned,
         **running_file.volumes_to_keep(pinned.stateful, layout.app, names),
     }
     store.write_json(building / store.VOLUMES, volumes)
-    store.write_json(building / store.SECRETS, store.read_json(stage_dir / store.SECRETS))
+    for name in (store.SECRETS, store.CANONICAL):
+        store.write_json(building / name, store.read_json(stage_dir / name))
     store.write_json(building / store.RECORD, release.to_json())
     store.publish_release(layout, release.id, building)
 

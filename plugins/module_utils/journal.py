@@ -28,12 +28,33 @@ from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 PREFLIGHT, FETCH, START, GATE = "preflight", "fetch", "start", "gate"
 SWITCH, SOAK, FINISH = "switch", "soak", "finish"
 PHASES = (PREFLIGHT, FETCH, START, GATE, SWITCH, SOAK, FINISH)
+REVERT = "revert"
+"""Not in the journal, which keeps the phase that is taken back; for the times that a step tells."""
 
 STEP_WAIT = 15.0
 """Seconds that a step waits for the kernel's lock, which the host's timer holds for a moment now and then."""
 
 TIDY_WAIT = 90.0
 """Seconds that a new deploy waits while the clean-up of the one before removes releases and images."""
+
+
+PASSED: list[tuple[str, float]] = []
+"""Phases that this process has entered, with the clock's time: a step is one process, and may pass several."""
+
+
+def enter(phase: str) -> None:
+    if not PASSED or PASSED[-1][0] != phase:
+        PASSED.append((phase, time.time()))
+
+
+def timings(until: float) -> list[dict[str, Any]]:
+    """For people: when each phase of this process began, in seconds since 1970, and how long it took up to the
+    next one, or to ``until``. A clock that was set back meanwhile makes no negative time."""
+    ends = [began for _phase, began in PASSED[1:]] + [until]
+    return [
+        {"phase": phase, "began": round(began, 3), "seconds": round(max(end - began, 0.0), 3)}
+        for (phase, began), end in zip(PASSED, ends)
+    ]
 
 
 class StaleTokenError(DavitError):
@@ -128,6 +149,7 @@ class Session:
 
     def advance(self, phase: str, **changes: Any) -> None:
         """Write the phase before anything of it is done."""
+        enter(phase)
         self.journal = _beat(replace(self.journal, phase=phase, **changes))
         _write(self.layout, self.journal)
 

@@ -195,6 +195,10 @@ class _Load:
         with self._counting:
             return self._tally.summary()
 
+    def series(self) -> dict[str, Any]:
+        with self._counting:
+            return self._tally.series(time.time() - time.monotonic())
+
     def close(self) -> None:
         self._kept.close()
 
@@ -262,8 +266,9 @@ def _reason(error: Exception) -> str:
 def run(target: Target, rate: float, out: Path, limit: float, stop: threading.Event) -> None:
     """Ask ``rate`` times a second until ``stop`` is set or ``limit`` seconds have passed.
 
-    ``out`` holds the summary, with ``ended``, and is replaced once a second. Requests that are under
-    way at the end are waited for and count. Raises ValueError for a rate that is not above zero.
+    ``out`` holds the summary, with ``ended``, and is replaced once a second; at the end the ``series`` joins it.
+    Requests that are under way at the end are waited for and count. Raises ValueError for a rate that is not above
+    zero.
     """
     if rate <= 0:
         raise ValueError(f"the rate of the load probe is {rate:g}, but must be above 0")
@@ -280,7 +285,7 @@ def run(target: Target, rate: float, out: Path, limit: float, stop: threading.Ev
         load.close()
         done.set()
         writer.join()
-    _write(out, {**load.summary(), "ended": True})
+    _write(out, {**load.summary(), "series": load.series(), "ended": True})
 
 
 def _keep_pace(load: _Load, pool: ThreadPoolExecutor, rate: float, limit: float, stop: threading.Event) -> None:

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-_BUCKET = math.log(1.02)
-_SMALLEST_MS = 0.1
+from ansible_collections.davit.ec2.plugins.module_utils.load_series import Series, Times
+
+_FINE = 1.02
 _MOST_RELEASES = 50
 
 
@@ -41,8 +41,8 @@ class Tally:
         self._last_ok = 0.0
         self._longest_gap = 0.0
         self._releases: Counter[str] = Counter()
-        self._buckets: Counter[int] = Counter()
-        self._slowest_ms = 0.0
+        self._times = Times(_FINE)
+        self._series = Series()
 
     def add(self, sample: Sample) -> None:
         """Count one sample; they come in the order in which they ended."""
@@ -51,6 +51,7 @@ class Tally:
         if self._armed_at is None or (not sample.ok and sample.when - sample.seconds < self._armed_at):
             return
         self._requests += 1
+        self._series.add(sample.when, sample.ok, sample.seconds * 1000)
         if sample.ok:
             self._count_ok(sample)
         else:
@@ -65,9 +66,7 @@ class Tally:
         if release not in self._releases and len(self._releases) >= _MOST_RELEASES:
             release = "others"
         self._releases[release] += 1
-        ms = sample.seconds * 1000
-        self._slowest_ms = max(self._slowest_ms, ms)
-        self._buckets[math.ceil(math.log(max(ms, _SMALLEST_MS) / _SMALLEST_MS) / _BUCKET)] += 1
+        self._times.add(sample.seconds * 1000)
 
     def _count_failure(self, sample: Sample) -> None:
         self._failures += 1
@@ -76,26 +75,20 @@ class Tally:
         # While it lasts it is a gap already; the next good answer makes it longer.
         self._longest_gap = max(self._longest_gap, sample.when - self._last_ok)
 
-    def _percentile(self, share: float) -> float | None:
-        """Milliseconds within which ``share`` of the good answers came, at most 2 % too many."""
-        wanted = math.ceil(share * sum(self._buckets.values()))
-        seen = 0
-        for bucket in sorted(self._buckets):
-            seen += self._buckets[bucket]
-            if seen >= wanted:
-                return round(min(_SMALLEST_MS * math.exp(bucket * _BUCKET), self._slowest_ms), 2)
-        return None
-
     def summary(self) -> dict[str, Any]:
         """JSON-ready numbers. ``failed_in_a_row`` is the run at the end, 0 after a good answer."""
         return {
             "requests": self._requests,
             "failures": self._failures,
             "longest_gap_ms": round(self._longest_gap * 1000),
-            "p50_ms": self._percentile(0.50),
-            "p95_ms": self._percentile(0.95),
-            "p99_ms": self._percentile(0.99),
+            "p50_ms": self._times.percentile(0.50),
+            "p95_ms": self._times.percentile(0.95),
+            "p99_ms": self._times.percentile(0.99),
             "releases": dict(self._releases),
             "first_failure": self._first_failure,
             "failed_in_a_row": self._failed_in_a_row,
         }
+
+    def series(self, ahead: float) -> dict[str, Any]:
+        """The same second by second (see ``Series``)."""
+        return self._series.to_json(ahead)

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.davit.ec2.plugins.module_utils import journal
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
 from ansible_collections.davit.ec2.plugins.module_utils.layout import APP_NAME, DEFAULT_ROOT, AppLayout
@@ -77,11 +79,17 @@ def run_module(
     try:
         result = work(module)
     except DavitError as error:
-        module.fail_json(**mask.record({**error.facts, "msg": str(error)}), **own)
+        module.fail_json(**mask.record({**_timings(), **error.facts, "msg": str(error)}), **own)
     except OSError as error:
-        module.fail_json(msg=f"The host refused a file or a socket: {error}. Is its disk full or read-only?", **own)
+        said = f"The host refused a file or a socket: {error}. Is its disk full or read-only?"
+        module.fail_json(msg=said, **_timings(), **own)
     else:
-        module.exit_json(**mask.record(result), **own)
+        module.exit_json(**mask.record({**_timings(), **result}), **own)
+
+
+def _timings() -> dict[str, Any]:
+    told = journal.timings(time.time())
+    return {"timings": told} if told else {}
 
 
 def _mask(parameters: Mapping[str, Any]) -> Mask:

@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.davit.ec2.plugins.module_utils import (
     adoption,
     candidate,
+    canonical,
     capacity,
     edge,
     ports,
@@ -112,8 +113,10 @@ def stage(request: Request, stage_dir: Path) -> Staged:
         _environment_files(model, variables, stage_dir)
         staged = _judge(request, model, stage_dir, version, live)
         staged = _with_data(request, staged, engine, adopts=adopts)
+        shown = _shown(staged.split, stage_dir, variables, request.version_variable)
         store.write_json(stage_dir / "stage.json", _to_json(staged, request))
         store.write_json(stage_dir / store.SECRETS, dict(request.secrets))
+        store.write_json(stage_dir / store.CANONICAL, shown)
     except BaseException:
         store.remove_tree(stage_dir)
         raise
@@ -133,6 +136,14 @@ def _model(request: Request, engine: Engine, variables: Mapping[str, str], files
         raise DavitError(text, **error.facts) from None
     filled: dict[str, Any] = running_file.put_in(model, {stand_ins[name]: variables[name] for name in stand_ins})
     return filled
+
+
+def _shown(parts: Split, stage_dir: Path, variables: Mapping[str, str], version_variable: str) -> dict[str, Any]:
+    """The model with the names of variables instead of their values; the version alone is no secret."""
+    path = stage_dir / "files" / ".env"
+    own = canonical.dot_env(path.read_text(errors="replace")) if path.is_file() else {}
+    hidden = {name: value for name, value in {**own, **variables}.items() if name != version_variable}
+    return canonical.canonical((parts.release, parts.stateful, parts.jobs), hidden)
 
 
 def check_host(minimum_disk_mb: int, adopted: str = "") -> None:

@@ -5,10 +5,19 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import agent, ending, journal, plan, rollout, store, switching
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    agent,
+    difference,
+    ending,
+    journal,
+    plan,
+    rollout,
+    store,
+    switching,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.ending import Ended
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Journal, LockedError, Session
@@ -24,6 +33,7 @@ class Done:
     stopped: str = ""
     ended: Ended | None = None
     verdict: dict[str, Any] | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return {**vars(self), "ended": self.ended.to_json() if self.ended else {}, "verdict": self.verdict or {}}
@@ -71,7 +81,8 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
             session.close()
             return Done(name, changed=False, stopped=stopped)
         verdict, ended = rollout.go_back(session, name, engine)
-    return Done(name, changed=True, stopped=stopped, ended=ended, verdict=verdict)
+    changes = difference.between(layout, state.live or "", name)
+    return Done(name, changed=True, stopped=stopped, ended=ended, verdict=verdict, changes=changes)
 
 
 def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done | None:

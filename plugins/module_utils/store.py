@@ -25,6 +25,8 @@ RECORD, VERDICT, VOLUMES = "release.json", "verdict.json", "volumes.json"
 RUNNING, JOBS, STATEFUL = "compose.yaml", "jobs.yaml", "stateful.yaml"
 SECRETS = "secrets.json"
 """The values of the release's secrets by name, so that they can be taken out of what people are shown."""
+CANONICAL = "canonical.json"
+"""What may be shown of the Compose file; older releases have none."""
 
 
 def make_private(directory: Path) -> None:

@@ -74,11 +74,38 @@ images:
   type: dict
   sample:
     api: ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d
+changes:
+  description:
+    - How the release differs from C(against), the one that is live - the images by digest, and names of what was added,
+      removed or changed of the environment and of secrets, never their values. C(compose) has the lines in which the
+      Compose files differ, with variables by their names.
+  returned: when there is a new release
+  type: dict
+  sample:
+    against: 20260130-090000-ffeedd0-11
+    version: [v1, v2]
+    images:
+      - service: api
+        before: ghcr.io/davit-ec2/restaurant-search:v1@sha256:ffeedd01
+        after: ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d
+    environment: {added: ["api: LOG_LEVEL"], removed: [], changed: []}
+    secrets: {added: [], removed: [], changed: [secret db_password]}
+    compose: []
+    unknown: []
+timings:
+  description:
+    - The phases that this step has passed, each with the host's time at which it began (seconds since 1970) and the
+      seconds that it took.
+  returned: when the step has passed any
+  type: list
+  elements: dict
+  sample:
+    - {phase: fetch, began: 1769860800.1, seconds: 3.2}
 """
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import fetch, journal, registry, rollout
+from ansible_collections.davit.ec2.plugins.module_utils import difference, fetch, journal, registry, rollout
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
 
@@ -117,6 +144,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
             with rollout.taken_back(session, engine):
                 session.advance(journal.FETCH)
                 made = fetch.fetch(session, layout.stage, options, engine)
+            before = session.journal.previous
             if made is None:
                 session.close()
     finally:
@@ -126,7 +154,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     if made is None:
         return {"changed": False, "release": ""}
     images = {service: image.pinned for service, image in made.images.items()}
-    return {"changed": True, "release": made.id, "project": made.project, "images": images}
+    changes = difference.between(layout, before, made.id)
+    return {"changed": True, "release": made.id, "project": made.project, "images": images, "changes": changes}
 
 
 def main() -> None:

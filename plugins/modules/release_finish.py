@@ -40,6 +40,15 @@ ended:
     live: 20260131-120000-0a1b2c3-12
     can_return_to: [20260130-090000-ffeedd0-11]
     probe: {requests: 180, failures: 0, longest_gap_ms: 0, p50_ms: 3.1, p95_ms: 6.0, p99_ms: 9.2}
+timings:
+  description:
+    - The phases that this step has passed, each with the host's time at which it began (seconds since 1970) and the
+      seconds that it took.
+  returned: when the step has passed any
+  type: list
+  elements: dict
+  sample:
+    - {phase: finish, began: 1769860800.1, seconds: 3.2}
 """
 
 from typing import TYPE_CHECKING, Any

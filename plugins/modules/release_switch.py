@@ -61,6 +61,15 @@ ended:
   returned: on failure, and with O(finish)
   type: dict
   sample: {result: rolled back, live: 20260130-090000-ffeedd0-11}
+timings:
+  description:
+    - The phases that this step has passed, each with the host's time at which it began (seconds since 1970) and the
+      seconds that it took.
+  returned: when the step has passed any
+  type: list
+  elements: dict
+  sample:
+    - {phase: switch, began: 1769860800.1, seconds: 3.2}
 """
 
 from typing import TYPE_CHECKING, Any

@@ -77,6 +77,21 @@ verdict:
   returned: when a release was brought back
   type: dict
   sample: {verdict: pass}
+changes:
+  description:
+    - How that release differs from C(against), the one that was live, as M(davit.ec2.release_fetch) returns it.
+  returned: success
+  type: dict
+  sample: {against: 20260131-120000-0a1b2c3-12, version: [v2, v1]}
+timings:
+  description:
+    - The phases that this step has passed, each with the host's time at which it began (seconds since 1970) and the
+      seconds that it took.
+  returned: when the step has passed any
+  type: list
+  elements: dict
+  sample:
+    - {phase: start, began: 1769860800.1, seconds: 3.2}
 """
 
 from typing import TYPE_CHECKING, Any

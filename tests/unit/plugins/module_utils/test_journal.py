@@ -199,3 +199,17 @@ def test_a_boot_has_a_name_and_a_time_that_only_grows() -> None:
     first, second = journal.moment(), journal.moment()
     assert first.boot == second.boot
     assert 0 < first.uptime <= second.uptime
+
+
+def test_a_step_tells_how_long_each_of_its_phases_took(layout: AppLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "PASSED", [])
+    with journal.acquire(layout, CLAIM) as (session, _old):
+        session.advance(journal.START)
+        # Once more, with what has been found wanting: still the same phase.
+        session.advance(journal.START, failed="it exits")
+        session.advance(journal.GATE)
+    assert [phase for phase, _began in journal.PASSED] == ["start", "gate"]
+    began = journal.PASSED[0][1]
+    monkeypatch.setattr(journal, "PASSED", [("start", began), ("gate", began + 3.5)])
+    assert [(t["phase"], t["seconds"]) for t in journal.timings(began + 5)] == [("start", 3.5), ("gate", 1.5)]
+    assert journal.timings(began)[-1]["seconds"] == 0.0, "a clock that was set back"

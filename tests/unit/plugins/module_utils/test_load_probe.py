@@ -189,6 +189,10 @@ def test_a_good_edge_loses_nothing(edge: Edge, tmp_path: Path) -> None:
     assert (found["failures"], found["longest_gap_ms"], found["first_failure"]) == (0, 0, "")
     assert found["releases"] == {"r1": found["requests"]}
     assert found["requests"] == len(edge.asked)
+    # Only the end has the series: the file is written every second, and read by every look of the gate.
+    assert "series" not in during
+    assert sum(found["series"]["requests"]) == found["requests"]
+    assert abs(found["series"]["began"] - time.time()) < 60
     assert 0 < found["p50_ms"] <= found["p95_ms"] <= found["p99_ms"] < 500
     assert set(edge.asked) == {("GET", "/search?q=a", f"shop.example.org:{edge.port}", b"")}
     assert [path.name for path in tmp_path.iterdir()] == ["probe.json"]

@@ -86,4 +86,14 @@ def test_a_day_of_requests_stays_small() -> None:
     for n in range(200_000):
         tally.add(Sample(n / 10, n % 7 != 0, (n * 7919 % 100_000) / 1000, f"r{n % 1000}", "x"))
     assert len(json.dumps(tally.summary())) < 3000
-    assert len(tally._buckets) < 1000
+    assert len(json.dumps(tally.series(0.0))) < 20_000
+    assert len(tally._times._buckets) < 1000
+
+
+def test_the_series_counts_what_the_summary_counts() -> None:
+    tally = Tally()
+    for sample in (Sample(1.0, NO, 0.1), Sample(2.0, OK, 0.01, "r1"), Sample(2.5, NO, 0.1), Sample(3.2, OK, 0.02)):
+        tally.add(sample)
+    found, summed = tally.series(1000.0), tally.summary()
+    assert (found["began"], found["requests"], found["failures"]) == (1002.0, [2, 1], [1, 0])
+    assert (sum(found["requests"]), sum(found["failures"])) == (summed["requests"], summed["failures"])
