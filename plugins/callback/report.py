@@ -32,6 +32,8 @@ from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.davit.ec2.plugins.plugin_utils import report
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import Step
+from ansible_collections.davit.ec2.plugins.plugin_utils.report_markdown import markdown
+from ansible_collections.davit.ec2.plugins.plugin_utils.report_page import as_html
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no types
@@ -47,6 +49,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
         self._began: dict[tuple[str, str], float] = {}
         self._steps: list[Step] = []
         self._app = ""
+        self._asked: dict[str, str] = {}
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         self._began[host.get_name(), task._uuid] = time.time()
@@ -66,11 +69,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
         if action.removeprefix(report.PREFIX) not in report.PHASES:
             return
         self._app = str(task.args.get("app") or self._app)
+        for name in ("owner", "commit"):
+            self._asked[name] = str(task.args.get(name) or self._asked.get(name, ""))
         began = self._began.get((host, task._uuid), now)
         self._steps.append(Step(host, action, began, now, failed, dict(result.result)))
 
     def v2_playbook_on_stats(self, _stats: Any) -> None:
-        made = report.make(self._app, self._steps)
+        asked = self._asked
+        made = report.make(self._app, self._steps, by=asked.get("owner", ""), commit=asked.get("commit", ""))
         if made is None:
             return
         directory = self.get_option("directory")
@@ -79,15 +85,16 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
             place.mkdir(parents=True, exist_ok=True)
             for ending, text in (
                 ("json", made.to_json()),
-                ("md", report.markdown(made)),
-                ("html", report.as_html(made)),
+                ("md", markdown(made)),
+                ("html", as_html(made)),
             ):
                 (place / f"{made.app or 'release'}.{ending}").write_text(text, encoding="utf-8")
+            self._display.display(f"Report: {place / (made.app or 'release')}.html")
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:
             with Path(summary).open("a", encoding="utf-8") as stream:
-                stream.write(report.markdown(made))
-        if os.environ.get("GITHUB_ACTIONS") == "true" and made.result not in (report.SUCCEEDED, report.UNCHANGED):
+                stream.write(markdown(made))
+        if os.environ.get("GITHUB_ACTIONS") == "true" and not made.good:
             cause = next((host.cause for host in made.hosts if host.cause), report.headline(made))
             self._display.display(f"::error title={_escaped(report.headline(made))}::{_escaped(cause)}")
 

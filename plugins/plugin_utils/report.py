@@ -1,15 +1,14 @@
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""What a deploy or rollback came to, for people: one record out of what its steps returned, as JSON, Markdown and HTML.
+"""What a deploy or rollback came to: one record out of what its steps returned.
 
 Only fields that are known to hold nothing secret are taken out of a step's result.
 """
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,8 +23,12 @@ PHASES = {
     "release_finish": "finish",
     "rollback": "rollback",
 }
+"""Step to phase, for one that does not tell itself which phases it has passed."""
+
+REVERT = "revert"
+_JUDGED_IN = {"release_switch": "soak"}
 UNCHANGED, SUCCEEDED, FAILED, ROLLED_BACK = "unchanged", "succeeded", "failed", "rolled back"
-_MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
+MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,42 @@ class Step:
     failed: bool
     result: Mapping[str, Any]
 
+    @property
+    def name(self) -> str:
+        return self.action.removeprefix(PREFIX)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the run on one host, by this machine's clock."""
+
+    phase: str
+    began: float
+    seconds: float
+    failed: bool = False
+
 
 @dataclass
 class HostReport:
-    """How it went on one host. Seconds by phase; ``checks`` are those of every gate, with what was seen."""
+    """How it went on one host. Seconds by phase; ``checks`` are those of every gate, with what was seen.
+
+    ``changes`` says what the release changes against the one that was live (see the module release_fetch), ``series``
+    what the load probe saw second by second, with ``began`` by this machine's clock.
+    """
 
     host: str
     result: str = UNCHANGED
     phases: dict[str, float] = field(default_factory=dict)
+    timeline: list[Phase] = field(default_factory=list)
     failed_in: str = ""
     cause: str = ""
     release: str = ""
     live: str = ""
     can_return_to: list[str] = field(default_factory=list)
     probe: dict[str, Any] = field(default_factory=dict)
+    series: dict[str, Any] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
+    changes: dict[str, Any] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
     logs: dict[str, list[str]] = field(default_factory=dict)
 
@@ -69,19 +93,25 @@ class Report:
     ended: float
     result: str
     hosts: list[HostReport]
+    by: str = ""
+    commit: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.result in (SUCCEEDED, UNCHANGED)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
 
 
-def make(app: str, steps: Sequence[Step]) -> Report | None:
+def make(app: str, steps: Sequence[Step], *, by: str = "", commit: str = "") -> Report | None:
     """The report of these steps, in the order in which they ended; None when none of them is a step of a release."""
-    known = [step for step in steps if step.action.removeprefix(PREFIX) in PHASES]
+    known = [step for step in steps if step.name in PHASES]
     if not known:
         return None
     hosts: dict[str, HostReport] = {}
     version = ""
-    deploys = any(step.action.removeprefix(PREFIX) in ("release_secrets", "release_preflight") for step in known)
+    deploys = any(step.name in ("release_secrets", "release_preflight") for step in known)
     for step in known:
         report = hosts.setdefault(step.host, HostReport(step.host))
         version = str(step.result.get("version") or version)
@@ -89,31 +119,78 @@ def make(app: str, steps: Sequence[Step]) -> Report | None:
     worst = max((h.result for h in hosts.values()), key=[UNCHANGED, SUCCEEDED, ROLLED_BACK, FAILED].index)
     action = "deploy" if deploys else "rollback"
     began, ended = min(s.began for s in known), max(s.ended for s in known)
-    return Report(app, action, version, began, ended, worst, list(hosts.values()))
+    return Report(app, action, version, began, ended, worst, list(hosts.values()), by, commit)
+
+
+def passed(step: Step, *, reverting: bool = False) -> list[Phase]:
+    """The phases of a step, end to end. ``reverting``: whether a rollback takes a deploy back."""
+    laps = [] if step.name == "release_preflight" else _laps(step.result.get("timings"))
+    if step.name == "rollback" and reverting:
+        laps = []
+    if not laps:
+        name = REVERT if step.name == "rollback" and reverting else PHASES[step.name]
+        return [Phase(name, step.began, round(step.ended - step.began, 2), step.failed)]
+    ahead = _ahead(step, laps)
+    inner = [min(max(began - ahead, step.began), step.ended) for _name, began, _seconds in laps[1:]]
+    bounds = [step.began, *inner, step.ended]
+    names = [name for name, _began, _seconds in laps]
+    bad = next((n for n in reversed(names) if n != REVERT), REVERT) if step.failed else ""
+    return [
+        Phase(name, began, round(max(ended - began, 0.0), 2), name == bad)
+        for name, began, ended in zip(names, bounds, bounds[1:], strict=False)
+    ]
+
+
+def _laps(told: Any) -> list[tuple[str, float, float]]:
+    found = []
+    for lap in told if isinstance(told, list) else []:
+        try:
+            found.append((str(lap["phase"]), float(lap["began"]), float(lap["seconds"])))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def _ahead(step: Step, laps: Sequence[tuple[str, float, float]]) -> float:
+    """Seconds by which the host's clock is ahead of this one: what the host did lies in the middle of the step."""
+    _name, last, seconds = laps[-1]
+    return (laps[0][1] + last + seconds) / 2 - (step.began + step.ended) / 2
 
 
 def _add(report: HostReport, step: Step, *, reverting: bool) -> None:
-    name = step.action.removeprefix(PREFIX)
-    phase = "revert" if name == "rollback" and reverting else PHASES[name]
     result = step.result
-    report.phases[phase] = round(report.phases.get(phase, 0.0) + step.ended - step.began, 2)
+    phases = passed(step, reverting=reverting)
+    report.timeline += phases
+    for one in phases:
+        report.phases[one.phase] = round(report.phases.get(one.phase, 0.0) + one.seconds, 2)
     report.release = str(result.get("release") or report.release)
     report.live = str(result.get("live") or report.live)
     report.images = {str(k): str(v) for k, v in (result.get("images") or {}).items()} or report.images
+    report.changes = dict(result.get("changes") or {}) or report.changes
     verdict = result.get("verdict") or {}
-    report.checks += [{"phase": phase, **check} for check in verdict.get("checks") or []]
-    ended = result.get("ended") or {}
-    if ended:
-        report.live = str(ended.get("live") or "")
-        report.result = str(ended.get("result") or report.result)
-        report.can_return_to = [str(one) for one in ended.get("can_return_to") or []]
-        report.probe = dict(ended.get("probe") or {})
+    judged = _JUDGED_IN.get(step.name, "gate")
+    report.checks += [{"phase": judged, **check} for check in verdict.get("checks") or []]
+    _add_end(report, step, result.get("ended") or {})
     if step.failed and not report.cause:
-        report.failed_in = phase
+        report.failed_in = next((one.phase for one in phases if one.failed), phases[-1].phase)
         report.cause = str(result.get("msg", "it cannot be reached")).strip()
         report.logs = {str(k): [str(line) for line in v] for k, v in (result.get("logs") or {}).items()}
         if report.result in (UNCHANGED, SUCCEEDED):
             report.result = FAILED
+
+
+def _add_end(report: HostReport, step: Step, ended: Mapping[str, Any]) -> None:
+    if not ended:
+        return
+    report.live = str(ended.get("live") or "")
+    report.result = str(ended.get("result") or report.result)
+    report.can_return_to = [str(one) for one in ended.get("can_return_to") or []]
+    report.probe = dict(ended.get("probe") or {})
+    series = report.probe.pop("series", None)
+    if isinstance(series, dict) and series.get("requests"):
+        laps = _laps(step.result.get("timings"))
+        ahead = _ahead(step, laps) if laps else 0.0
+        report.series = {**series, "began": round(float(series.get("began", 0.0)) - ahead, 2)}
 
 
 def probe_line(seen: Mapping[str, Any]) -> str:
@@ -131,108 +208,32 @@ def headline(report: Report) -> str:
     return f"{what}: {report.result} on {len(report.hosts)} host(s) in {report.ended - report.began:.0f} s"
 
 
-def markdown(report: Report) -> str:
-    """For a job's summary."""
-    lines = [f"## {_cell(headline(report))}", ""]
-    head = ("host", "result", "live", "phases", "through the edge", "can return to")
-    lines += [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+def same_changes(report: Report) -> list[tuple[list[str], dict[str, Any]]]:
+    """What changed, each with the hosts on which it did: in a fleet it is mostly one and the same, but for the id of
+    the release before, which each host gives itself."""
+    found: dict[str, tuple[list[str], dict[str, Any]]] = {}
     for host in report.hosts:
-        phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in host.phases.items())
-        back = host.can_return_to[0] if host.can_return_to else "nothing yet"
-        row = (host.host, host.result, host.live or "nothing", phases, probe_line(host.probe), back)
-        lines.append(f"| {' | '.join(map(_cell, row))} |")
-    for host in report.hosts:
-        if host.cause:
-            lines += ["", f"**{_cell(host.host)} failed in {host.failed_in}**", "", *_fenced(host.cause.splitlines())]
-        shown = [check for check in host.checks if check.get("verdict") != "pass"] or host.checks
-        if shown:
-            lines += [
-                "",
-                f"<details><summary>Checks on {_cell(host.host)}</summary>",
-                "",
-                "| | check | seen |",
-                "|---|---|---|",
-            ]
-            lines += [
-                f"| {_MARKS.get(str(c.get('verdict')), '')} | {_cell(c.get('name'))} | {_cell(c.get('observed'))} |"
-                for c in shown
-            ]
-            lines += ["", "</details>"]
-        for service, words in host.logs.items():
-            lines += ["", f"Last words of `{_cell(service)}`:", "", *_fenced(words[-20:])]
-    return "\n".join(lines) + "\n"
+        if host.changes:
+            key = json.dumps({k: v for k, v in host.changes.items() if k != "against"}, sort_keys=True)
+            found.setdefault(key, ([], host.changes))[0].append(host.host)
+    return list(found.values())
 
 
-def _cell(text: object) -> str:
-    """A text that cannot leave its cell, nor be markup."""
-    return " ".join(html.escape(str(text), quote=False).replace("|", "\\|").replace("`", "'").split())
+def change_lines(changes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What changed but for the Compose file: what kind of thing, and what became of it."""
+    lines = []
+    for image in changes.get("images") or []:
+        before, after = (digest_of(image.get(key, "")) for key in ("before", "after"))
+        lines.append((f"image of {image.get('service')}", f"{before} → {after}"))
+    for kind, label in (("environment", "environment"), ("secrets", "secrets and configs")):
+        for how, named in (changes.get(kind) or {}).items():
+            if named:
+                lines.append((f"{label}, {how}", ", ".join(map(str, named))))
+    return [*lines, *(("not known", str(what)) for what in changes.get("unknown") or [])]
 
 
-def _fenced(lines: Iterable[str]) -> list[str]:
-    return ["~~~text", *(line.replace("~~~", "~ ~ ~") for line in lines), "~~~"]
-
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #d7dbe2; --good: #16803c; --bad: #c4320a; --bar: #2563eb; --card: #fff;
-  --ground: #f4f5f7; }
-@media (prefers-color-scheme: dark) { :root { --line: #2c3542; --good: #4ade80; --bad: #fb7a50; --bar: #3b5bbf;
-  --card: #1b212b; --ground: #12161d; } }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0; background: var(--ground); }
-main { max-width: 1000px; margin: 0 auto; padding: 24px 16px; }
-h1 { font-size: 22px; } h2 { font-size: 16px; margin: 10px 0 8px; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 16px;
-  margin: 14px 0; }
-table { border-collapse: collapse; width: 100%; font-size: 14px; }
-td, th { text-align: left; padding: 4px 10px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere; }
-.good { color: var(--good); } .bad { color: var(--bad); }
-pre { overflow: auto; background: var(--ground); padding: 10px; border-radius: 6px; font-size: 13px; }
-.bar { display: flex; height: 24px; border-radius: 4px; overflow: hidden; margin: 8px 0; }
-.bar div { background: var(--bar); border-right: 2px solid var(--card); color: #fff; font-size: 12px; padding: 3px 6px;
-  white-space: nowrap; overflow: hidden; }
-.bar .broken { background: var(--bad); }
-"""
-
-
-def as_html(report: Report) -> str:
-    """One self-contained page."""
-    good = report.result in (SUCCEEDED, UNCHANGED)
-    parts = [f"<h1 class='{'good' if good else 'bad'}'>{html.escape(headline(report))}</h1>"]
-    parts += [_host_html(host) for host in report.hosts]
-    title = html.escape(headline(report))
-    return (
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-        f"<title>{title}</title><style>{_STYLE}</style></head><body><main>{''.join(parts)}</main></body></html>\n"
-    )
-
-
-def _host_html(host: HostReport) -> str:
-    text = html.escape
-    total = sum(host.phases.values()) or 1.0
-    bars = "".join(
-        f"<div class='{'broken' if name == host.failed_in else ''}' style='flex:{max(seconds / total, 0.02):.3f}'"
-        f" title='{text(name)}: {seconds:.1f} s'>{text(name)} {seconds:.1f} s</div>"
-        for name, seconds in host.phases.items()
-    )
-    facts = {
-        "live": host.live or "nothing",
-        "release": host.release,
-        "through the edge": probe_line(host.probe),
-        "a rollback would bring back": ", ".join(host.can_return_to) or "nothing yet",
-        **{f"image of {service}": image for service, image in host.images.items()},
-    }
-    rows = "".join(f"<tr><th>{text(k)}</th><td>{text(str(v))}</td></tr>" for k, v in facts.items() if v)
-    parts = [f"<h2>{text(host.host)}: {text(host.result)}</h2><div class='bar'>{bars}</div><table>{rows}</table>"]
-    if host.cause:
-        parts.append(f"<h2 class='bad'>Failed in {text(host.failed_in)}</h2><pre>{text(host.cause)}</pre>")
-    if host.checks:
-        checks = "".join(
-            f"<tr><td class='{'good' if c.get('verdict') == 'pass' else 'bad'}'>"
-            f"{_MARKS.get(str(c.get('verdict')), '')}</td>"
-            f"<td>{text(str(c.get('phase')))}</td><td>{text(str(c.get('name')))}</td>"
-            f"<td>{text(str(c.get('observed')))}</td></tr>"
-            for c in host.checks
-        )
-        parts.append(f"<h2>Checks</h2><table>{checks}</table>")
-    parts += [f"<h2>Last words of {text(s)}</h2><pre>{text(chr(10).join(w))}</pre>" for s, w in host.logs.items()]
-    return f"<section>{''.join(parts)}</section>"
+def digest_of(pinned: str) -> str:
+    """Tag and the first letters of the digest, as people compare them."""
+    name, _at, digest = str(pinned).partition("@")
+    tag = name.rpartition(":")[2] if ":" in name.rpartition("/")[2] else ""
+    return " ".join(filter(None, (tag, digest[: len("sha256:") + 12]))) or "none"

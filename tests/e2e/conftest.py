@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,15 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     if not keep:
         result = fleet.destroy()
         assert (result.rc, fleet.rest()) == (0, {}), str(result)
+
+
+@pytest.fixture(scope="session")
+def browser() -> None:
+    """Chromium, and what drives it."""
+    if not Path("/usr/bin/chromium").exists():
+        subprocess.run([str(ROOT / "requirements/apt.sh"), "chromium"], check=True)
+    venv = [str(ROOT / "requirements/venv.sh"), ".cache/venvs/browser", "requirements/browser.txt"]
+    subprocess.run(venv, check=True, cwd=ROOT)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -266,15 +265,6 @@ def test_an_hour_of_clean_traffic_is_quiet_and_an_hour_of_drifted_traffic_is_not
     place.write_text(yaml.safe_dump(case))
     done = in_image("promtool", "test", "rules", "/davit/.lab/drift-case.yml")
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-@pytest.fixture(scope="module")
-def browser() -> None:
-    """Chromium, and what drives it."""
-    if not Path("/usr/bin/chromium").exists():
-        subprocess.run([str(ROOT / "requirements/apt.sh"), "chromium"], check=True)
-    venv = [str(ROOT / "requirements/venv.sh"), ".cache/venvs/browser", "requirements/browser.txt"]
-    subprocess.run(venv, check=True, cwd=ROOT)
 
 
 @pytest.mark.usefixtures("browser")

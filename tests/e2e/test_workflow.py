@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.e2e.support.host import Host
 from tests.e2e.support.load import Load
+from tests.e2e.support.monitored import look
 from tests.e2e.support.playbook import ROOT
 from tests.e2e.support.workflow import run_job
 
@@ -61,6 +64,7 @@ def test_a_version_is_deployed_and_the_summary_says_so(host: Host, secrets: dict
     assert "golden set" in outcome.summary
     report = json.loads((workspace / "davit-report/restaurant-search.json").read_text())
     assert (report["result"], report["hosts"][0]["live"]) == ("succeeded", host.live())
+    assert_told(report, before, version)
     for name in ("EC2_SSH_KEY", "GHCR_PAT"):
         assert secrets[name].strip() not in outcome.log + outcome.summary
     # Neither key nor token outlives the step.
@@ -68,6 +72,48 @@ def test_a_version_is_deployed_and_the_summary_says_so(host: Host, secrets: dict
     assert sorted(left) == sorted(
         ["known_hosts", "output", "summary.md", *(f"restaurant-search.{end}" for end in ("html", "json", "md"))]
     )
+
+
+def assert_told(report: dict[str, Any], before: str, version: str) -> None:
+    """The phases one by one, what the probe saw meanwhile, and what the release changes."""
+    (seen,) = report["hosts"]
+    assert list(seen["phases"]) == ["preflight", "fetch", "start", "gate", "switch", "soak", "finish"]
+    began = [phase["began"] for phase in seen["timeline"]]
+    assert began == sorted(began)
+    series = seen["series"]
+    assert sum(series["requests"]) == seen["probe"]["requests"] > 0
+    # It asks from the start of the candidate to the end, by the same clock as the phases.
+    started = next(phase["began"] for phase in seen["timeline"] if phase["phase"] == "start")
+    assert started - 2 <= series["began"] <= report["ended"]
+    changes = seen["changes"]
+    assert (changes["against"], changes["version"][1]) == (before, version)
+    assert [image["service"] for image in changes["images"]] == ["api"]
+    assert changes["unknown"] == []
+
+
+@pytest.mark.usefixtures("browser")
+def test_the_report_of_a_real_deploy_is_a_page_for_desk_and_phone(
+    host: Host, workspace: Path, secrets: dict[str, str], tmp_path: Path
+) -> None:
+    version = "v1" if host.ask("/version").json()["version"] == "v2" else "v2"
+    extra = {**json.loads(EXTRA), "compose_release_soak_seconds": 5}
+    with Load(host.address):
+        outcome = run_job(secrets, {"version": version, "extra": json.dumps(extra)}, workspace)
+    assert outcome.rc == 0, outcome.log
+    assert "✓ soak" in outcome.log, outcome.log
+    url = (workspace / "davit-report/restaurant-search.html").as_uri()
+    shot = os.environ.get("DAVIT_SCREENSHOT_REPORT") or str(tmp_path / "report.png")
+    page = look(url, "main", "h1", ".wide svg", ".wide .d", "h2", screenshot=shot)
+    assert (page["errors"], page["overflow"]) == ([], False)
+    assert page["seen"]["h1"][0]["text"] == f"restaurant-search {version} is live"
+    assert page["seen"][".wide svg"][0]["box"]["height"] > 100
+    assert page["seen"][".wide .d"], "the latency is drawn"
+    headings = [one["text"] for one in page["seen"]["h2"]]
+    assert any(text.startswith("What changed") for text in headings), headings
+    phone = look(url, "main", ".narrow svg", ".wide svg", width=390)
+    assert (phone["errors"], phone["overflow"]) == ([], False)
+    assert phone["seen"][".narrow svg"][0]["box"]["width"] > 300
+    assert phone["seen"][".wide svg"][0]["box"] is None, "one chart at a time"
 
 
 def test_a_bad_image_makes_a_red_job_and_the_live_release_stays(
@@ -78,7 +124,7 @@ def test_a_bad_image_makes_a_red_job_and_the_live_release_stays(
         outcome = run_job(secrets, {"version": "bad-search-500", "extra": EXTRA}, workspace)
     assert outcome.rc != 0
     assert "::error title=deploy of restaurant-search bad-search-500%3A failed" in outcome.log, outcome.log
-    assert "**ec2 failed in start and gate**" in outcome.summary
+    assert "**ec2 failed in gate**" in outcome.summary
     assert load.failures == []
     assert host.live() == before
     assert host.ask("/readyz").release == before

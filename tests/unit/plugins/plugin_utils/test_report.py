@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.davit.ec2.plugins.plugin_utils import report
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import Report, Step
+from ansible_collections.davit.ec2.plugins.plugin_utils.report_markdown import markdown, sparkline
+from ansible_collections.davit.ec2.plugins.plugin_utils.report_page import as_html
 
 OLD, NEW = "20260101-120000-aaaaaaa-1", "20260101-120500-bbbbbbb-2"
 PROBE = {"requests": 200, "failures": 0}
@@ -44,7 +46,7 @@ def test_a_good_deploy() -> None:
     (host,) = seen.hosts
     assert host.phases == {"preflight": 2.0, "fetch": 2.0, "start and gate": 2.0, "switch and soak": 2.0}
     assert (host.live, host.release, host.can_return_to, host.probe) == (NEW, NEW, [OLD], PROBE)
-    assert host.checks == [{"phase": "start and gate", **CHECK}]
+    assert host.checks == [{"phase": "gate", **CHECK}]
 
 
 def test_a_deploy_that_its_gate_refuses() -> None:
@@ -53,8 +55,8 @@ def test_a_deploy_that_its_gate_refuses() -> None:
     seen = made(PREFLIGHT, FETCH, step("release_start", 4, said, failed=True))
     (host,) = seen.hosts
     assert (seen.result, host.failed_in, host.cause, host.live) == ("failed", "start and gate", "fail: golden set", OLD)
-    text = report.markdown(seen)
-    assert "| ✗ | golden set | all 0.1 instead of at least 0.9 |" in text
+    text = markdown(seen)
+    assert "| ✗ | gate | golden set | all 0.1 instead of at least 0.9 |" in text
     assert "boom" in text
 
 
@@ -65,6 +67,143 @@ def test_a_fleet_is_as_good_as_its_worst_host() -> None:
     assert seen.result == "failed"
     assert {host.host: host.result for host in seen.hosts} == {"web-1": "rolled back", "web-2": "failed"}
     assert "revert" in seen.hosts[0].phases
+
+
+def lap(phase: str, began: float, seconds: float) -> dict[str, Any]:
+    return {"phase": phase, "began": began, "seconds": seconds}
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0, -7.5], ids=lambda seconds: f"the host's clock is {seconds:g} s ahead")
+def test_a_step_is_told_in_its_phases_by_one_clock(ahead: float) -> None:
+    """Two seconds by the controller, of which the host's part lies in the middle."""
+    laps = [lap("start", 4.1 + ahead, 0.6), lap("gate", 4.7 + ahead, 1.2)]
+    seen = made(step("release_start", 4, {"timings": laps}))
+    (host,) = seen.hosts
+    assert [p.phase for p in host.timeline] == ["start", "gate"]
+    assert [p.began for p in host.timeline] == pytest.approx([4, 4.7])
+    assert host.phases == {"start": 0.7, "gate": 1.3}
+
+
+def test_a_failed_step_names_the_phase_and_not_the_way_back() -> None:
+    laps = [lap("start", 4.0, 0.5), lap("gate", 4.5, 1.0), lap("revert", 5.5, 0.5)]
+    seen = made(PREFLIGHT, step("release_start", 4, {"msg": "no", "timings": laps}, failed=True))
+    (host,) = seen.hosts
+    assert host.failed_in == "gate"
+    assert [p.phase for p in host.timeline if p.failed] == ["gate"]
+    assert list(host.phases) == ["preflight", "start", "gate", "revert"]
+
+
+@pytest.mark.parametrize(
+    "timings", [None, [], "x", [{}], [{"phase": "start"}], [{"phase": "a", "began": "b"}]], ids=str
+)
+def test_timings_that_nobody_understands_are_left_out(timings: Any) -> None:
+    seen = made(step("release_start", 4, {"timings": timings}))
+    assert seen.hosts[0].phases == {"start and gate": 2.0}
+
+
+def test_what_an_earlier_deploy_left_is_part_of_preflight() -> None:
+    laps = [lap("soak", 0.1, 1.0), lap("finish", 1.1, 0.5)]
+    assert made(step("release_preflight", 0, {"timings": laps})).hosts[0].phases == {"preflight": 2.0}
+
+
+SERIES = {
+    "began": 1004.5,
+    "width": 1,
+    "requests": [20, 20, 20],
+    "failures": [0, 3, 0],
+    "p95_ms": [2.0, 8.0, None],
+    "max_ms": [3.0, 12.0, None],
+}
+CHANGES = {
+    "against": OLD,
+    "version": ["v1", "v2"],
+    "images": [{"service": "api", "before": "ghcr.io/a/b:v1@sha256:1111111111111111", "after": ""}],
+    "environment": {"added": ["api: LOG_LEVEL"], "removed": [], "changed": []},
+    "secrets": {"added": [], "removed": [], "changed": ["secret key"]},
+    "compose": ["--- before", "+++ after", "@@ -1 +1 @@", "-  a: 1", "+  a: 2"],
+    "unknown": [],
+}
+
+
+def full() -> Report:
+    end = ended("succeeded", NEW)
+    end["ended"]["probe"] = {**PROBE, "series": SERIES}
+    laps = [lap("switch", 1006.0, 0.5), lap("soak", 1006.5, 1.5)]
+    fetch = step("release_fetch", 2, {"release": NEW, "changes": CHANGES})
+    return made(PREFLIGHT, fetch, START, step("release_switch", 6, {**end, "timings": laps}))
+
+
+def test_the_series_is_by_this_clock_and_in_every_form() -> None:
+    seen = full()
+    (host,) = seen.hosts
+    assert host.probe == PROBE, "the numbers alone"
+    assert host.series["began"] == 4.5
+    assert json.loads(seen.to_json())["hosts"][0]["series"]["failures"] == [0, 3, 0]
+    assert "every 1 s: `▃█ ` 95 % of the answers in 2 to 8 ms, failures in 1 of them" in markdown(seen)
+    page = as_html(seen)
+    assert page.count("<polyline class='d'") == 2, "one for a wide screen and one for a narrow one"
+    assert page.count("<title>3 failed</title>") == 2
+
+
+def test_what_changed_is_in_every_form() -> None:
+    seen = full()
+    assert json.loads(seen.to_json())["hosts"][0]["changes"] == CHANGES
+    text = markdown(seen)
+    assert "| image of api | v1 sha256:111111111111 → none |" in text
+    assert "| environment, added | api: LOG\\_LEVEL |" in text
+    assert "| secrets and configs, changed | secret key |" in text
+    assert "\n~~~diff\n--- before\n" in text
+    page = as_html(seen)
+    for word in (
+        "v1 sha256:111111111111 → none",
+        "api: LOG_LEVEL",
+        "<span class='add'>+  a: 2</span>",
+        f"against {OLD}",
+    ):
+        assert word in page
+
+
+def test_hosts_with_the_same_changes_are_told_once() -> None:
+    first = step("release_fetch", 2, {"changes": CHANGES})
+    second = step("release_fetch", 2, {"changes": {**CHANGES, "against": "another"}}, "web-2")
+    other = step("release_fetch", 2, {"changes": {**CHANGES, "images": []}}, "web-3")
+    seen = made(PREFLIGHT, first, second, other)
+    assert [hosts for hosts, _changes in report.same_changes(seen)] == [["web-1", "web-2"], ["web-3"]]
+    assert markdown(seen).count("### Changes on") == 2
+
+
+def test_records_of_before_there_was_a_series_are_told_as_before() -> None:
+    seen = made(PREFLIGHT, FETCH, START, SWITCH)
+    assert seen.hosts[0].series == {}
+    assert "<polyline" not in as_html(seen)
+    assert "preflight 2.0 s" in as_html(seen)
+    assert "every" not in markdown(seen)
+
+
+@pytest.mark.parametrize(
+    "broken", [{"requests": [1]}, {**SERIES, "p95_ms": [1.0]}, {**SERIES, "max_ms": None}, "x"], ids=str
+)
+def test_a_series_that_nobody_understands_does_not_cost_the_report(broken: Any) -> None:
+    end = ended("succeeded", NEW)
+    end["ended"]["probe"] = {**PROBE, "series": broken}
+    seen = made(PREFLIGHT, step("release_switch", 6, end))
+    assert "<polyline" not in as_html(seen)
+    assert "requests" in markdown(seen)
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [
+        ([], ""),
+        ([None], " "),
+        ([0.0, 0.0], "▁▁"),
+        ([1.0, None, 8.0], "▂ █"),
+        ([1.0] * 119 + [9.0], "▂" * 59 + "█"),
+    ],
+    ids=["none", "no answer", "nothing", "a gap", "many"],
+)
+def test_a_line_of_bars(values: list[float | None], bars: str) -> None:
+    assert sparkline(values) == bars
 
 
 def test_nothing_to_do_and_nothing_to_tell() -> None:
@@ -80,20 +219,30 @@ def test_a_rollback_and_an_unreachable_host() -> None:
     assert (lost.result, lost.hosts[0].cause) == ("failed", "it cannot be reached")
 
 
-@pytest.mark.parametrize("form", [report.markdown, report.as_html, Report.to_json])
+@pytest.mark.parametrize("form", [markdown, as_html, Report.to_json])
 def test_nothing_secret_and_nothing_that_breaks_out(form: Any) -> None:
     hostile = "<script>alert(1)</script> | `x`\n~~~\n# big"
-    said = {"msg": hostile, "token": "t0ken", "invocation": {"module_args": {"secrets": {"A": "s3cret"}}}}
+    said: dict[str, Any] = {
+        "msg": hostile,
+        "token": "t0ken",
+        "invocation": {"module_args": {"secrets": {"A": "s3cret"}}},
+    }
     said["logs"] = {"api|": [hostile]}
+    said["changes"] = {"against": hostile, "version": ["1", hostile], "compose": [f"+{hostile}"], "unknown": [hostile]}
+    said["changes"]["images"] = [{"service": hostile, "before": hostile, "after": hostile}]
+    said["changes"]["environment"] = {"added": [hostile]}
+    said["timings"] = [lap(hostile, 2.0, 1.0)]
+    said["ended"] = {"live": hostile, "result": "failed", "can_return_to": [hostile], "probe": {"series": SERIES}}
     said["verdict"] = {"checks": [{"name": hostile, "verdict": "fail", "observed": hostile}]}
     text = form(made(PREFLIGHT, step("release_start", 2, said, failed=True)))
     assert "t0ken" not in text
     assert "s3cret" not in text
-    if form is report.markdown:
-        assert all("script>alert" not in line for line in text.split("~~~text")[0].splitlines())
-        assert [line[:3] for line in text.splitlines()].count("~~~") == 4
-    if form is report.as_html:
+    if form is markdown:
+        assert "<script" not in "".join(text.split("~~~")[::2]), "outside of what is shown as it is"
+        assert [line[:3] for line in text.splitlines()].count("~~~") == 6
+    if form is as_html:
         assert "<script" not in text
+        assert "'x'" not in text.replace("&#x27;", ""), "no quote ends an attribute"
     if form is Report.to_json:
         assert json.loads(text)["hosts"][0]["cause"] == hostile
 

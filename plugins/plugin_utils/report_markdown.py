@@ -1,0 +1,120 @@
+# Copyright (c) 2026 The Davit maintainers
+# MIT License (see LICENSE)
+"""The report of a deploy or rollback as Markdown, for the summary of a job."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.davit.ec2.plugins.plugin_utils.report import (
+    MARKS,
+    HostReport,
+    Report,
+    change_lines,
+    headline,
+    probe_line,
+    same_changes,
+)
+
+_BARS = "▁▂▃▄▅▆▇█"
+_WIDEST = 60
+
+
+def markdown(report: Report) -> str:
+    """The whole report, what matters most first."""
+    lines = [f"## {_cell(headline(report))}", ""]
+    head = ("host", "result", "live", "phases", "through the edge", "can return to")
+    lines += _table(head, (_row(host) for host in report.hosts))
+    for host in report.hosts:
+        if host.cause:
+            lines += [
+                "",
+                f"**{_cell(host.host)} failed in {_cell(host.failed_in)}**",
+                "",
+                *_fenced(host.cause.splitlines()),
+            ]
+    for host in report.hosts:
+        lines += _latency(host)
+    for hosts, changes in same_changes(report):
+        lines += _changes(hosts, changes)
+    for host in report.hosts:
+        lines += _checks(host)
+        for service, words in host.logs.items():
+            lines += ["", f"Last words of `{_cell(service)}`:", "", *_fenced(words[-20:])]
+    return "\n".join(lines) + "\n"
+
+
+def _row(host: HostReport) -> tuple[str, ...]:
+    phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in host.phases.items())
+    back = host.can_return_to[0] if host.can_return_to else "nothing yet"
+    return (host.host, host.result, host.live or "nothing", phases, probe_line(host.probe), back)
+
+
+def _latency(host: HostReport) -> list[str]:
+    seen = host.series
+    if not seen:
+        return []
+    times = [ms for ms in seen.get("p95_ms") or [] if ms is not None]
+    if not times:
+        return []
+    bad = sum(1 for failures in seen.get("failures") or [] if failures)
+    lost = f"failures in {bad} of them" if bad else "no failures"
+    said = f"95 % of the answers in {min(times):.0f} to {max(times):.0f} ms, {lost}"
+    return ["", f"{_cell(host.host)}, every {seen.get('width', 1)} s: `{sparkline(seen['p95_ms'])}` {said}"]
+
+
+def sparkline(values: Sequence[float | None]) -> str:
+    """A bar for each value, or for the largest of several when there are many; a blank where there is none."""
+    each = -(-len(values) // _WIDEST) or 1
+    groups = [[v for v in values[n : n + each] if v is not None] for n in range(0, len(values), each)]
+    top = max((max(group) for group in groups if group), default=0.0) or 1.0
+    return "".join(_BARS[round(max(group) / top * (len(_BARS) - 1))] if group else " " for group in groups)
+
+
+def _changes(hosts: Sequence[str], changes: Mapping[str, Any]) -> list[str]:
+    versions = [str(v) for v in changes.get("version") or []]
+    step = f", {versions[0]} → {versions[1]}" if len(versions) == 2 and versions[0] != versions[1] else ""
+    lines = ["", f"### Changes on {_cell(', '.join(hosts))}, against {_cell(changes.get('against'))}{_cell(step)}", ""]
+    rows = change_lines(changes)
+    compose = changes.get("compose") or []
+    lines += _table(("what", "change"), rows) if rows else []
+    if compose:
+        lines += ["", "<details><summary>Compose file</summary>", "", *_fenced(compose, "diff"), "", "</details>"]
+    return lines if rows or compose else [*lines, "Nothing but what is not compared, such as the gate."]
+
+
+def _checks(host: HostReport) -> list[str]:
+    shown = [check for check in host.checks if check.get("verdict") != "pass"] or host.checks
+    if not shown:
+        return []
+    rows = (
+        (MARKS.get(str(c.get("verdict")), ""), str(c.get("phase")), str(c.get("name")), str(c.get("observed")))
+        for c in shown
+    )
+    # In a block of HTML nothing is Markdown.
+    head = ["", f"<details><summary>Checks on {html.escape(' '.join(host.host.split()))}</summary>", ""]
+    return [*head, *_table(("", "phase", "check", "seen"), rows), "", "</details>"]
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return [*lines, *(f"| {' | '.join(map(_cell, row))} |" for row in rows)]
+
+
+def _cell(text: object) -> str:
+    """A text that cannot leave its cell, nor be markup."""
+    escaped = html.escape(str(text), quote=False).replace("\\", "\\\\").replace("|", "\\|").replace("`", "'")
+    for mark in "[]*_~":
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return " ".join(escaped.split())
+
+
+def _fenced(lines: Iterable[str], language: str = "text") -> list[str]:
+    return [f"~~~{language}", *(part.replace("~~~", "~ ~ ~") for line in lines for part in _parts(line)), "~~~"]
+
+
+def _parts(line: object) -> list[str]:
+    """A line of a log may hold further line breaks."""
+    return str(line).splitlines() or [""]
