@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,11 +122,18 @@ def test_an_unknown_release_is_not_rolled_back_to(host: Host) -> None:
     assert host.live() == live
 
 
-def test_status_tells_what_is_live_and_what_could_come_back(host: Host) -> None:
-    result = host.fleet.run("status")
+def test_status_tells_what_is_live_and_what_could_come_back(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "status.json"
+    result = host.fleet.run("status", status_json=str(path))
     assert result.rc == 0, str(result)
-    for word in (host.live(), "sha256:", "minilm", "can_return_to", "problems: []"):
-        assert word in result.output, str(result)
+    ((name, told),) = json.loads(path.read_text()).items()
+    app = told["apps"]["restaurant-search"]
+    assert (app["live"], app["problems"], app["running"]) == (host.live(), [], True)
+    assert "sha256:" in app["images"]["api"]
+    assert "minilm" in app["model"]
+    row = next(line for line in result.stdout.splitlines() if line.startswith(f"{name}  restaurant-search  "))
+    for word in (app["version"], app["live"], "succeeded", "free", *app["can_return_to"][:1]):
+        assert word in row, str(result)
 
 
 def test_no_secret_stays_on_the_host_or_in_the_output(host: Host) -> None:
@@ -155,6 +164,7 @@ def test_no_secret_stays_on_the_host_or_in_the_output(host: Host) -> None:
     kept = host.shell(f"grep -rlsF canary-5f3a {places} | sort").split()
     assert kept, "the search must be able to find the canary where it belongs"
     assert all(path.startswith("/opt/davit/apps/restaurant-search/releases/") for path in kept), kept
+    assert not any(path.endswith("canonical.json") for path in kept), "what is compared goes into reports"
     modes = set(host.shell("stat -c '%U %a' " + " ".join(kept)).splitlines())
     assert modes == {"root 600"}, modes
 

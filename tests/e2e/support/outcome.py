@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.e2e.support.load import Load
@@ -48,9 +51,12 @@ def assert_true_records(target: Target, expected: str) -> None:
     good = [line for line in target.history() if line["result"] == "succeeded"]
     assert good[-1]["release"] == expected, good[-1]
     until(lambda: target.running() == {project(expected)}, 60)
-    shown = target.fleet.run("status", status_app=APP)
-    assert shown.rc == 0, str(shown)
-    assert "problems: []" in shown.output, str(shown)
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "status.json"
+        shown = target.fleet.run("status", status_app=APP, status_json=str(path))
+        assert shown.rc == 0, str(shown)
+        (host,) = json.loads(path.read_text()).values()
+    assert host["apps"][APP]["problems"] == [], str(shown)
     target.inside(f"test ! -e /run/davit/{APP}")
 
 
