@@ -12,7 +12,7 @@ from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import one_line
 DOCUMENTATION = r"""
 name: status
 short_description: Show what every host told of its releases
-version_added: 0.2.0
+version_added: 0.1.0
 author:
   - The Davit maintainers (@davit-ec2)
 description:

@@ -96,11 +96,20 @@ def test_the_report_of_a_real_deploy_is_a_page_for_desk_and_phone(
     host: Host, workspace: Path, secrets: dict[str, str], tmp_path: Path
 ) -> None:
     version = "v1" if host.ask("/version").json()["version"] == "v2" else "v2"
-    extra = {**json.loads(EXTRA), "compose_release_soak_seconds": 5}
+    extra = {
+        **json.loads(EXTRA),
+        "compose_release_soak_seconds": 10,
+        "compose_release_environment": {"DEPLOY_LABEL": "canary-7b1e", "LOG_LEVEL": "warning"},
+    }
     with Load(host.address):
         outcome = run_job(secrets, {"version": version, "extra": json.dumps(extra)}, workspace)
     assert outcome.rc == 0, outcome.log
     assert "✓ soak" in outcome.log, outcome.log
+    assert host.ask("/version").json()["deploy_label"] == "canary-7b1e"
+    for path in (workspace / "davit-report").iterdir():
+        text = path.read_text()
+        assert "DEPLOY" in text, path
+        assert "canary-7b1e" not in text, path
     url = (workspace / "davit-report/restaurant-search.html").as_uri()
     shot = os.environ.get("DAVIT_SCREENSHOT_REPORT") or str(tmp_path / "report.png")
     page = look(url, "main", "h1", ".wide svg", ".wide .d", "h2", screenshot=shot)

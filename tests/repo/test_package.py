@@ -65,7 +65,8 @@ def test_its_playbooks_run_by_name(installed: Path, playbook: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("module", "health_check"), ("filter", "gate_with_questions"), ("callback", "report")]
+    ("kind", "name"),
+    [("module", "health_check"), ("filter", "gate_with_questions"), ("callback", "report"), ("callback", "timeline")],
 )
 def test_its_plugins_explain_themselves(installed: Path, kind: str, name: str) -> None:
     shown = run("ansible-doc", "-t", kind, f"davit.ec2.{name}", home=installed, collections=str(installed / "c"))

@@ -239,6 +239,16 @@ def test_with_v_all_is_as_in_the_default_callback(monkeypatch: pytest.MonkeyPatc
     assert "✓" not in shown
 
 
+@pytest.mark.parametrize("verbosity", [0, 1])
+def test_the_series_of_the_probe_is_left_to_the_report(monkeypatch: pytest.MonkeyPatch, verbosity: int) -> None:
+    run = Run(monkeypatch, verbosity=verbosity)
+    ended = {"result": "failed", "live": "r1", "probe": {"requests": 4711, "series": {"requests": [815]}}}
+    run.end(run.begin("Back", "davit.ec2.rollback"), "failed", {"msg": "no way back", "ended": ended})
+    assert "4711" in run.screen.getvalue()
+    assert "815" not in run.screen.getvalue()
+    assert "series" in ended["probe"], "the others' copy is theirs"
+
+
 def test_a_failure_of_the_callback_leaves_the_run_to_the_default_one(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(monkeypatch)
     run.task("Check", "davit.ec2.release_preflight", "ok", {"version": "v2", "live": "r1"})
