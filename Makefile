@@ -31,7 +31,7 @@ help: ## List the commands.
 
 .PHONY: demo
 demo: lab-up ## Bring up the lab, provision, configure and deploy in it, and show the served URL.
-	@ansible-playbook playbooks/site.yml
+	@DAVIT_REPORT_DIR=.lab/report ansible-playbook playbooks/site.yml
 	@lab/show.sh
 
 .PHONY: lab-up

@@ -23,3 +23,6 @@ for address in $addresses; do
     printf '\n\nServed at http://%s/search until "make lab-down".\n' "$address"
     printf 'Status page: http://%s/davit/user/status.html (user davit, password davit-lab).\n' "$address"
 done
+for report in .lab/report/*.html; do
+    [ ! -e "$report" ] || printf 'Report of the deploy: file://%s\n' "$PWD/$report"
+done
