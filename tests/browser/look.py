@@ -13,6 +13,9 @@ QUIET = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+# What is drawn has no innerText.
+TEXT = "element => element.innerText ?? element.textContent"
+
 
 def main() -> int:
     """Print a JSON object: texts by selector, and errors of the page; exit code 1 when it did not come to be."""
@@ -40,7 +43,7 @@ def main() -> int:
             errors.append(f"{options.until}: {error}")
         seen = {
             selector: [
-                {"text": found.inner_text(), "class": found.get_attribute("class") or "", "box": found.bounding_box()}
+                {"text": found.evaluate(TEXT), "class": found.get_attribute("class") or "", "box": found.bounding_box()}
                 for found in page.query_selector_all(selector)
             ]
             for selector in options.read
