@@ -261,3 +261,10 @@ def test_nothing_secret_and_nothing_that_breaks_out(form: Any) -> None:
 )
 def test_what_the_probe_saw_fits_in_a_line(seen: dict[str, Any], line: str) -> None:
     assert report.probe_line(seen).startswith(line)
+
+
+def test_a_deploy_whose_secrets_cannot_be_had() -> None:
+    seen = made(step("release_secrets", 0, {"msg": "1 of 2 secrets cannot be had"}, failed=True))
+    (host,) = seen.hosts
+    assert (seen.action, seen.result, host.failed_in) == ("deploy", "failed", "preflight")
+    assert host.cause == "1 of 2 secrets cannot be had"
