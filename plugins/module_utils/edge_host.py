@@ -111,9 +111,13 @@ class EdgeHost:
             raise DavitError("There is no Docker on this host; run the role davit.ec2.docker_engine first.")
 
     def refuse_broken_routes(self) -> None:
-        """Raise when a route file could not be loaded: it would take down every app at the next start."""
+        """Raise when a route file could not be loaded: it would take down every app at the next start.
+
+        The edge's own is about to be replaced.
+        """
         routes = self.directory / "dynamic"
-        texts = {path.name: path.read_text(encoding="utf-8") for path in sorted(routes.glob("*.y*ml"))}
+        apps = (path for path in sorted(routes.glob("*.y*ml")) if path.name != EDGE_FILE)
+        texts = {path.name: path.read_text(encoding="utf-8") for path in apps}
         broken = broken_routes(texts)
         if broken:
             listed = "; ".join(f"{routes / name}: {reason}" for name, reason in sorted(broken.items()))

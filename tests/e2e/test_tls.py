@@ -97,6 +97,7 @@ def test_the_answers_carry_what_browsers_are_told(host: Secured) -> None:
     assert "server" not in headers
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 @pytest.mark.parametrize(
     ("version", "ciphers"),
     [(ssl.TLSVersion.TLSv1_1, "ALL:@SECLEVEL=0"), (ssl.TLSVersion.TLSv1_2, "AES128-SHA:AES256-GCM-SHA384:@SECLEVEL=0")],

@@ -145,7 +145,9 @@ class Secured:
 
     def deploy(self, *names: str) -> Result:
         """A release of new content under these host names."""
-        return self.target.deploy(compose_release_routes=[{"service": "web", "hosts": list(names or (NAME,))}])
+        route = {"service": "web", "hosts": list(names or (NAME,))}
+        # No lease is waited for here, and a busy machine needs a long one.
+        return self.target.deploy(compose_release_routes=[route], compose_release_lease_seconds=60)
 
     def container(self) -> str:
         """The edge's container and when it was started: another one, or another time, is a gap."""

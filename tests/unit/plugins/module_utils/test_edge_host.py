@@ -89,7 +89,9 @@ def test_without_docker_there_is_no_container(tmp_path: Path, monkeypatch: pytes
 
 def test_a_broken_route_file_is_named(tmp_path: Path) -> None:
     host = made(tmp_path, Engine())
-    host.write({"dynamic/good.yml": '{"http": {}}', "dynamic/shop.yml": "{broken"})
+    host.write({"dynamic/good.yml": '{"http": {}}', EDGE_PATH: "{broken"})
+    host.refuse_broken_routes()
+    host.write({"dynamic/shop.yml": "{broken"})
     with pytest.raises(DavitError, match=r"dynamic/shop\.yml: it is not JSON"):
         host.refuse_broken_routes()
 
