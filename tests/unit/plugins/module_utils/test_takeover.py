@@ -48,6 +48,7 @@ class Flow:
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     stateful: bool = True
+    workers: bool = False
     bad_before_traffic: bool = False
     bad_in_traffic: bool = False
     edge_fails: bool = False
@@ -58,12 +59,17 @@ class Flow:
 
     @property
     def release(self) -> Release:
-        return release(1, stateful=("db",) if self.stateful else (), adopts=ADOPTS)
+        worked = {"services": ("web", "mail"), "workers": ("mail",)} if self.workers else {}
+        return release(1, stateful=("db",) if self.stateful else (), adopts=ADOPTS, **worked)
 
     @property
     def served(self) -> dict[str, set[str]]:
         """What runs once it is live."""
-        return {self.release.project: {"web"}, EDGE: {"traefik"}, **({STATEFUL: {"db"}} if self.stateful else {})}
+        return {
+            self.release.project: set(self.release.services),
+            EDGE: {"traefik"},
+            **({STATEFUL: {"db"}} if self.stateful else {}),
+        }
 
 
 SOAK = {"soak_seconds": 0.005}
@@ -72,7 +78,7 @@ FLOWS = (
     Flow("without data", SOAK, stateful=False),
     Flow("gate fails", bad_before_traffic=True),
     Flow("without data, gate fails", stateful=False, bad_before_traffic=True),
-    Flow("soak fails", SOAK, bad_in_traffic=True),
+    Flow("workers whose soak fails", SOAK, bad_in_traffic=True, workers=True),
     Flow("the edge does not start", edge_fails=True),
 )
 every_flow = pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
@@ -148,6 +154,14 @@ def inspected(service: str, box: Box) -> dict[str, Any]:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Adopting:
     made = Adopting(tmp_path)
     install(made, monkeypatch)
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        made.tick(f"unlink {path.name}")
+        real(path, missing_ok)
+        made.disk_changes()
+
+    monkeypatch.setattr(Path, "unlink", unlink)
     monkeypatch.setattr(edge, "is_up", lambda: made.boxes.get(EDGE, {}).get("traefik", Box()).status == "running")
     return made
 
@@ -178,11 +192,13 @@ def deploy(host: Adopting, flow: Flow) -> None:
 
 
 def always(state: State, path: tuple[str, ...]) -> None:
-    """The data has one owner at every moment, and port 80 as well."""
+    """The data has one owner at every moment, and so have port 80 and the work of a worker."""
     running = state.running()
     owners = [p for p in (OLD, STATEFUL) if "db" in running.get(p, set())]
     assert len(owners) <= 1, (path, running)
     assert not ("web" in running.get(OLD, set()) and EDGE in running), (path, running)
+    both = "web" in running.get(OLD, set()) and any("mail" in services for services in running.values())
+    assert not both, (path, running)
     assert set(state.boxes[OLD]) == set(AS_BEFORE), (path, "a container of the old stack is gone")
 
 
