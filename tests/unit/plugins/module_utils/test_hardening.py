@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.davit.ec2.plugins.module_utils import fetch, preflight
+from ansible_collections.davit.ec2.plugins.module_utils import fetch, preflight, store
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.hardening import ARGUMENTS, Hardening, harden
 from ansible_collections.davit.ec2.plugins.module_utils.running_file import Split
@@ -141,5 +141,5 @@ def test_the_content_of_a_release_does_not_depend_on_the_defaults(tmp_path: Path
 def test_what_is_staged_is_read_again_as_it_was(tmp_path: Path) -> None:
     request = preflight.Request(layout=None, files={}, compose_file="")  # type: ignore[arg-type]
     wanted = staged(pids_limit=64, mem_limit="1g")
-    preflight.store.write_json(tmp_path / "stage.json", preflight._to_json(wanted, request))
+    store.write_json(tmp_path / "stage.json", preflight._to_json(wanted, request))
     assert preflight.load_stage(tmp_path)[0] == replace(wanted, split=preflight.load_stage(tmp_path)[0].split)

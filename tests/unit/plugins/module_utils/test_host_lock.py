@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import agent, host_lock, journal, plan, reboot, store
+from ansible_collections.davit.ec2.plugins.module_utils import agent, host_lock, journal, plan, reboot, store, tidy
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, LockedError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
@@ -93,7 +94,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], lis
     asked: list[str] = []
     monkeypatch.setattr(reboot, "ASKED", tmp_path / "reboot-required")
     monkeypatch.setattr(reboot, "run", lambda argv: asked.append(" ".join(argv)))
-    monkeypatch.setattr(reboot.time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     return lambda: asked
 
 
@@ -134,7 +135,7 @@ def test_it_waits_for_a_deploy_and_reboots_after_it(
         if len(waited) == 3:
             apps[1].journal.unlink()
 
-    monkeypatch.setattr(reboot.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     go_down(monkeypatch, lambda: None)
     with pytest.raises(SystemExit):
         reboot.reboot(apps[0].root, 3600)
@@ -177,7 +178,7 @@ def test_the_host_frees_the_locks_of_an_upgrade_whose_controller_is_gone(
     apps: list[AppLayout], installed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold(apps, installed)
-    monkeypatch.setattr(agent.tidy, "rest", lambda _: None)
+    monkeypatch.setattr(tidy, "rest", lambda _: None)
     for layout in apps:
         left = json.loads(layout.journal.read_text())
         layout.journal.write_text(json.dumps({**left, "boot": "an earlier one"}))

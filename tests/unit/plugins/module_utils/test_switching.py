@@ -53,8 +53,9 @@ class Remembering(Engine):
     def containers(self, project: str) -> list[Container]:
         return [Container(f"{project}-c1", f"{project}-api-1", "api", "running")]
 
-    def restart_policy(self, ids: Sequence[str], policy: str) -> None:
-        self.calls.append(f"update {policy} {' '.join(ids)}")
+    def restart_policy(self, ids: Sequence[str], policy: str, retries: int = 0) -> None:
+        wanted = f"{policy}:{retries}" if retries else policy
+        self.calls.append(f"update {wanted} {' '.join(ids)}")
 
     def remove_project(self, project: str) -> None:
         self.docker("down", project)
