@@ -75,6 +75,7 @@ _COLOURS = {
     timeline.BAD: constants.COLOR_ERROR,
     timeline.CHANGED: constants.COLOR_CHANGED,
     timeline.PLAIN: None,
+    timeline.HEAD: constants.COLOR_HIGHLIGHT,
 }
 LOCKSTEP = ("linear", "ansible.builtin.linear")
 _DEBUG = ("debug", "ansible.builtin.debug")
@@ -172,7 +173,7 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible ships no types
         self._steps = self._deploys = False
         self._hosts = []
         name = timeline.one_line(play.get_name())
-        self._say([Line(""), Line(f"{name} [check mode]" if play.check_mode else name)])
+        self._say([Line(""), Line(f"{name} [check mode]" if play.check_mode else name, timeline.HEAD)])
         self._begin_live()
 
     def _begin_live(self) -> None:
@@ -254,8 +255,9 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible ships no types
         """What a step was given tells how long the later ones may take."""
         if step == "release_preflight":
             settings, gate = arguments.get("settings") or {}, arguments.get("gate") or {}
-            start = float(settings.get("start_timeout") or 120) + float(gate.get("timeout") or 60)
-            self._bounds = {"release_start": start}
+            # As the role reckons for the lease: the wait for readiness, then data and model, each within the time-out.
+            judged = float(gate.get("timeout") or 60) * (3 if gate.get("golden") else 2)
+            self._bounds = {"release_start": float(settings.get("start_timeout") or 120) + judged}
             soak = float(settings.get("soak_seconds") or 0)
             if soak:
                 self._bounds["release_switch"] = soak

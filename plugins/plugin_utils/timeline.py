@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import Phase, Step, digest_of, passed, probe_line
 from ansible_collections.davit.ec2.plugins.plugin_utils.report_chart import clock
 
-GOOD, BAD, PLAIN, CHANGED = "good", "bad", "plain", "changed"
+GOOD, BAD, PLAIN, CHANGED, HEAD = "good", "bad", "plain", "changed", "head"
 _WIDEST_HOST = 24
 _LONGEST_LABEL = 60
 # What a terminal would obey, and what would end a line where it does not end.
@@ -160,8 +160,8 @@ def progress(running: Iterable[Running], now: float, since: float, columns: int)
 
 
 def bounded(task: Running, spent: float) -> str:
-    """Seconds so far; ``of`` for what takes just so long, ``at most`` for a limit."""
-    if task.bound is None:
+    """Seconds so far; ``of`` for what takes just so long, until it takes longer, ``at most`` for a limit."""
+    if task.bound is None or (task.exact and spent > task.bound):
         return f"{spent:.0f} s"
     if task.exact:
         return f"{spent:.0f} of about {task.bound:.0f} s"

@@ -127,7 +127,12 @@ def test_nothing_of_a_host_moves_the_cursor(failed: bool) -> None:
 
 @pytest.mark.parametrize(
     ("bound", "exact", "said"),
-    [(None, False, "12 s"), (30.0, True, "12 of about 30 s"), (180.0, False, "12 s, at most 180 s")],
+    [
+        (None, False, "12 s"),
+        (30.0, True, "12 of about 30 s"),
+        (10.0, True, "12 s"),
+        (180.0, False, "12 s, at most 180 s"),
+    ],
 )
 def test_the_live_line_says_no_more_than_is_known(bound: float | None, exact: bool, said: str) -> None:
     text = timeline.progress([Running("switch and soak", "web-1", 100.0, bound, exact)], 112.4, 52.0, 80)
