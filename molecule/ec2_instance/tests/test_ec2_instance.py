@@ -17,13 +17,6 @@ def instances_of(fleet: str) -> list[dict[str, Any]]:
     return [instance for reservation in found for instance in reservation["Instances"]]
 
 
-def tagged(fleet: str) -> set[str]:
-    """The kinds of things in AWS that bear the fleet's tag."""
-    filters = [{"Name": "key", "Values": ["davit_fleet"]}, {"Name": "value", "Values": [fleet]}]
-    tags = boto3.client("ec2").describe_tags(Filters=filters)["Tags"]
-    return {tag["ResourceType"] for tag in tags}
-
-
 @pytest.fixture(scope="module")
 def instance() -> dict[str, Any]:
     """The one host of the fleet that was made with next to no variables."""
@@ -86,8 +79,10 @@ def test_only_web_and_the_declared_networks_get_in(instance: dict[str, Any]) -> 
 def test_a_destroyed_fleet_leaves_nothing_and_what_was_not_its_own_stays() -> None:
     """side_effect has seen the fleet as it was declared before it destroyed it."""
     assert instances_of("shop") == []
-    assert tagged("shop") <= {"instance", "volume"}
     client = boto3.client("ec2")
+    assert client.describe_addresses(Filters=[{"Name": "tag:davit_fleet", "Values": ["shop"]}])["Addresses"] == []
+    names = {alarm["AlarmName"] for alarm in boto3.client("cloudwatch").describe_alarms()["MetricAlarms"]}
+    assert names == {"davit-1-status-check"}
     (vpc,) = client.describe_vpcs(Filters=[{"Name": "tag:Name", "Values": ["theirs"]}])["Vpcs"]
     inside = [{"Name": "vpc-id", "Values": [vpc["VpcId"]]}]
     assert [g["GroupName"] for g in client.describe_security_groups(Filters=inside)["SecurityGroups"]] == ["default"]
