@@ -206,8 +206,8 @@ def test_the_stack_is_taken_over_with_its_data(host: Host, adopted: Result) -> N
 
 def test_a_second_run_changes_nothing(host: Host, adopted: Result) -> None:
     assert adopted.rc == 0
-    alternatives: list[dict[str, Any]] = [{}, {"compose_release_adopt": {}}]
-    for more in alternatives:
+    asked: list[dict[str, Any]] = [{}, {"compose_release_adopt": {}}]
+    for more in asked:
         again = host.deploy(**variables(**more))
         assert (again.rc, again.changed) == (0, {}), str(again)
 

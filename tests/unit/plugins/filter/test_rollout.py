@@ -1,4 +1,4 @@
-"""What most hosts of a fleet have live, which is what a host that joins gets."""
+"""What most hosts of a fleet have live, which is what a host that joins gets; and what is told of an adoption."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.filter.rollout import fleet_live
+from ansible_collections.davit.ec2.plugins.filter.rollout import adoption_line, fleet_live
 
 NOTHING: dict[str, Any] = {"version": "", "digests": {}}
 
@@ -55,3 +55,22 @@ def test_a_fleet_has_live_what_most_hosts_have(hosts: list[dict[str, Any]], expe
 
 def test_another_app_is_not_asked() -> None:
     assert fleet_live({"a": V1}, ["a"], "stock") == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("done", "wanted", "said"),
+    [
+        ({}, {}, ""),
+        (
+            {},
+            {"project": "shop", "volumes": {"data": "shop_data"}},
+            "would take over the stack 'shop' with the data in shop_data",
+        ),
+        ({"project": "shop", "volumes": {}, "gap_seconds": 6.1}, {"project": "shop"}, "nothing answered for 6.1 s"),
+        ({"project": "shop", "volumes": {}}, {}, "the gap was not measured"),
+    ],
+)
+def test_what_is_taken_over_is_told(done: dict[str, Any], wanted: dict[str, Any], said: str) -> None:
+    line = adoption_line(done, wanted)
+    assert said in line
+    assert bool(line) == bool(said)

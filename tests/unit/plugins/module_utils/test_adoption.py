@@ -84,10 +84,10 @@ def test_a_new_volume_has_to_be_asked_for() -> None:
         ),
         (
             Wish("app"),
-            [old("db", Mount("bind", "/home/u/app/data", "/data", writable=True))],
+            [old("db", Mount("bind", "/srv/app/data", "/data", writable=True))],
             {},
             stateful(),
-            "'/home/u/app/data:/data'",
+            "'/srv/app/data:/data'",
         ),
         # The same volume, but at another place.
         (
@@ -110,7 +110,7 @@ def test_configuration_is_no_data() -> None:
     """As in many a Compose file, it was mounted writable, and comes with the release from now on."""
     mounts = [
         DATA,
-        Mount("bind", "/home/u/app/init.sql", "/init.sql", writable=True),
+        Mount("bind", "/srv/app/init.sql", "/init.sql", writable=True),
         Mount("bind", "/etc/localtime", "/etc/localtime", writable=False),
         Mount("tmpfs", "", "/run", writable=True),
     ]

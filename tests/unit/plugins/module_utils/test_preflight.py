@@ -64,7 +64,7 @@ class Stacks(Engine):
         self.used_by = used_by or {}
 
     def stack(self, project: str) -> list[dict[str, Any]]:
-        labels = {"com.docker.compose.service": "db", "com.docker.compose.project.working_dir": "/home/u/old"}
+        labels = {"com.docker.compose.service": "db", "com.docker.compose.project.working_dir": "/srv/old"}
         mount = {"Type": "volume", "Name": "old_data", "Destination": "/data", "RW": True}
         record = {
             "Id": "c1",
@@ -111,7 +111,7 @@ def test_a_first_deploy_adopts_with_the_digest_that_runs(tmp_path: Path) -> None
     assert preflight._adopts(asked, engine)
     told = preflight._with_data(asked, staged(), engine, adopts=True)
     assert told.adopts["volumes"] == {"data": "old_data"}
-    assert told.adopts["folder"] == "/home/u/old"
+    assert told.adopts["folder"] == "/srv/old"
     assert told.known == {"you/db:v1": "sha256:1"}
     assert told.unresolved == ()
 

@@ -38,7 +38,7 @@ from tests.unit.support.host import Box, Host, State, install, release, rid
 
 OLD, STATEFUL, EDGE = "old", "shop-stateful", "davit-edge"
 AS_BEFORE = {"web": Box("running", "always"), "db": Box("running", "unless-stopped"), "cron": Box("exited", "no", True)}
-ADOPTS = {"project": OLD, "folder": "/home/u/old", "volumes": {"data": "old_data"}}
+ADOPTS = {"project": OLD, "folder": "/srv/old", "volumes": {"data": "old_data"}}
 
 
 @dataclass(frozen=True)
