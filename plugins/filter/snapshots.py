@@ -14,7 +14,7 @@ version_added: 0.1.0
 short_description: Snapshots that retention lets go
 description:
   - P(davit.ec2.snapshots_to_remove#filter) takes snapshots as M(amazon.aws.ec2_snapshot_info) returns them.
-  - Gives back the ids of all but the newest that many of each host, which the tag C(Name) names.
+  - Gives back the ids of all but the newest that many of each host, which the tag C(davit_host) names.
 options:
   _input:
     description: The snapshots.
@@ -46,7 +46,7 @@ def snapshots_to_remove(snapshots: Iterable[Mapping[str, Any]], keep: int) -> li
     """Ids of all but the newest ``keep`` snapshots of each host, oldest first; of one without a name none goes."""
     by_host: dict[str, list[Mapping[str, Any]]] = {}
     for snapshot in sorted(snapshots, key=lambda s: (str(s["start_time"]), str(s["snapshot_id"]))):
-        by_host.setdefault(str((snapshot.get("tags") or {}).get("Name", "")), []).append(snapshot)
+        by_host.setdefault(str((snapshot.get("tags") or {}).get("davit_host", "")), []).append(snapshot)
     by_host.pop("", None)
     return [str(s["snapshot_id"]) for own in by_host.values() for s in own[: max(0, len(own) - max(keep, 1))]]
 

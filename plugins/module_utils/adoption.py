@@ -17,12 +17,12 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.refusals import is_memory
 from ansible_collections.davit.ec2.plugins.module_utils.running_file import HERE
 
-PROJECT, SERVICE, FOLDER = (
+PROJECT, SERVICE, FOLDER, ONEOFF = (
     "com.docker.compose.project",
     "com.docker.compose.service",
     "com.docker.compose.project.working_dir",
+    "com.docker.compose.oneoff",
 )
-VOLUME = "com.docker.compose.volume"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
@@ -72,6 +72,7 @@ class Old:
     retries: int = 0
     folder: str = ""
     davit: bool = False
+    oneoff: bool = False
     mounts: tuple[Mount, ...] = ()
 
     @classmethod
@@ -89,6 +90,7 @@ class Old:
             policy=str(restart.get("Name") or "no"),
             retries=int(restart.get("MaximumRetryCount") or 0),
             folder=labels.get(FOLDER, ""),
+            oneoff=labels.get(ONEOFF) == "True",
             davit=any(key.startswith("davit.") for key in labels),
             mounts=tuple(_mount(mount) for mount in record.get("Mounts") or []),
         )

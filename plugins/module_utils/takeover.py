@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import edge, journal, plan, store
-from ansible_collections.davit.ec2.plugins.module_utils.adoption import Old
+from ansible_collections.davit.ec2.plugins.module_utils.adoption import ONEOFF, PROJECT, Old
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
@@ -32,7 +32,9 @@ def pending(layout: AppLayout) -> dict[str, Any]:
 
 
 def find(project: str, engine: Engine) -> list[Old]:
-    return [Old.from_inspect(record) for record in engine.stack(project)]
+    """The containers of the services of ``project``; what 'docker compose run' made is nobody's service."""
+    found = (Old.from_inspect(record) for record in engine.stack(project))
+    return [container for container in found if not container.oneoff]
 
 
 def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience) -> None:
@@ -68,14 +70,12 @@ def require_unused(volumes: set[str], engine: Engine, project: str = "", app: st
     """Raise DavitError while a container outside of ``project`` and of ``app`` uses one of ``volumes``."""
     for volume in sorted(volumes):
         for name, labels in engine.users(volume).items():
-            owner = labels.get("com.docker.compose.project", "")
-            if (project and owner == project) or (app and labels.get("davit.app") == app):
+            owner, oneoff = labels.get(PROJECT, ""), labels.get(ONEOFF) == "True"
+            if (project and owner == project and not oneoff) or (app and labels.get("davit.app") == app):
                 continue
-            advice = (
-                f"to take that stack over with its data, set compose_release_adopt: {{project: {owner}}}; or stop it"
-                if owner
-                else f"stop it (docker stop {name})"
-            )
+            advice = f"stop it (docker stop {name})"
+            if owner and not oneoff and "davit.app" not in labels:
+                advice = f"take that stack over with its data, compose_release_adopt: {{project: {owner}}}; or stop it"
             raise DavitError(
                 f"The volume {volume} is in use by the container {name}, and two databases on one volume lose data."
                 f" Instead: {advice}."

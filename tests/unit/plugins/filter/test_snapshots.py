@@ -11,7 +11,7 @@ from ansible_collections.davit.ec2.plugins.filter.snapshots import snapshots_to_
 
 def taken(number: int, host: str = "shop-1", **more: Any) -> dict[str, Any]:
     at = f"2026-01-{number:02}T03:00:00+00:00"
-    return {"snapshot_id": f"snap-{number}", "start_time": at, "tags": {"Name": host}, **more}
+    return {"snapshot_id": f"snap-{number}", "start_time": at, "tags": {"davit_host": host}, **more}
 
 
 @pytest.mark.parametrize(

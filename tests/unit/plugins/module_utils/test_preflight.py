@@ -143,6 +143,10 @@ def test_a_volume_that_a_stranger_uses_is_refused(tmp_path: Path) -> None:
         preflight._with_data(request(tmp_path), staged(), engine, adopts=False)
     own = Stacks({"x": {"davit.app": "shop"}})
     assert preflight._with_data(request(tmp_path), staged(), own, adopts=False).adopts == {}
+    run_by_hand = {"com.docker.compose.project": "old", "com.docker.compose.oneoff": "True"}
+    asked = request(tmp_path, project="old")
+    with pytest.raises(DavitError, match=r"in use by the container old-db-run-1.*docker stop old-db-run-1"):
+        preflight._with_data(asked, staged(), Stacks({"old-db-run-1": run_by_hand}), adopts=True)
     backup = Stacks({"old-db-1": {"com.docker.compose.project": "old"}, "backup": {}})
     with pytest.raises(DavitError, match=r"in use by the container backup.*docker stop backup"):
         preflight._with_data(request(tmp_path, project="old"), staged(), backup, adopts=True)
