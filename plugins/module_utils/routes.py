@@ -15,6 +15,14 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 RELEASE_HEADER = "Davit-Release"
 CANARY_HEADER = "Davit-Canary"
 
+ARGUMENTS: dict[str, Any] = {
+    "service": {"type": "str", "required": True},
+    "port": {"type": "int"},
+    "hosts": {"type": "list", "elements": "str", "default": []},
+    "path": {"type": "str", "default": "/"},
+}
+"""A route, as modules take it."""
+
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _HEADER, _HEADER_VALUE = re.compile(r"[A-Za-z0-9-]{1,64}"), re.compile(r"[\x20-\x7e]{1,4096}")
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")

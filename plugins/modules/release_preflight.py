@@ -232,6 +232,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     journal,
     plan,
     preflight,
+    routes,
     store,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.adoption import Wish
@@ -252,13 +253,6 @@ if TYPE_CHECKING:
     from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
     from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
-ROUTE_ARGUMENTS = {
-    "service": {"type": "str", "required": True},
-    "port": {"type": "int"},
-    "hosts": {"type": "list", "elements": "str", "default": []},
-    "path": {"type": "str", "default": "/"},
-}
-
 ARGUMENTS: dict[str, Any] = {
     **APP_ARGUMENTS,
     **LOCK_ARGUMENTS,
@@ -271,7 +265,7 @@ ARGUMENTS: dict[str, Any] = {
     "secrets": {"type": "dict", "default": {}, "no_log": True},
     "secret_origins": {"type": "dict", "default": {}, "no_log": False},
     "profiles": {"type": "list", "elements": "str", "default": []},
-    "routes": {"type": "list", "elements": "dict", "default": [], "options": ROUTE_ARGUMENTS},
+    "routes": {"type": "list", "elements": "dict", "default": [], "options": routes.ARGUMENTS},
     "stateful": {"type": "list", "elements": "str", "default": []},
     "parallel": {"type": "list", "elements": "str", "default": []},
     "memory_mb": {"type": "int", "default": 0},

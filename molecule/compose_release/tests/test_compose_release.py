@@ -160,18 +160,18 @@ def by_itself(service: Deployed, project: Path) -> Iterator[Machine]:
     """The service's folder on the host, with the image that its Compose file names."""
     machine = service.machine
     (image,) = {container["Image"] for container in service.containers()}
-    machine.output(f"docker tag {image} ghcr.io/davit-ec2/restaurant-search:v1 && mkdir -p /root/service")
+    machine.output(f"docker tag {image} ghcr.io/davit-ec2/restaurant-search:v1 && mkdir -p /srv/service")
     text = (project / "service/compose.yaml").read_text(encoding="utf-8")
-    machine.output(f"cat > /root/service/compose.yaml <<'END'\n{text}\nEND")
+    machine.output(f"cat > /srv/service/compose.yaml <<'END'\n{text}\nEND")
     yield machine
-    machine.output("cd /root/service && docker compose down")
+    machine.output("cd /srv/service && docker compose down")
 
 
 def test_the_service_s_own_commands_work(by_itself: Machine, project: Path) -> None:
     """What service/README.md has a person type, word for word but that it does not wait in a terminal."""
     commands = shell_blocks(project / "service/README.md").splitlines()
     assert [line for line in commands if re.match(r"docker compose up\s+#", line)]
-    by_itself.output("cd /root/service && docker compose up --detach --wait")
+    by_itself.output("cd /srv/service && docker compose up --detach --wait")
     searches = [line for line in commands if line.startswith("curl ")]
     assert len(searches) == 2
     for line in searches:

@@ -92,5 +92,6 @@ def test_the_host_s_key_can_be_pinned(default: Machine, project: Path, tmp_path:
     pinned = (tmp_path / "inventories/ssh/known_hosts").read_text().splitlines()
     assert [line for line in pinned if line.split()[2] == key] == [f"{address} ssh-ed25519 {key}"]
     assert default.output("ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub").split()[1] in said
-    ignored = subprocess.run(["git", "check-ignore", "inventories/ssh/known_hosts"], cwd=project, check=False)
-    assert ignored.returncode == 1
+    for committed in ("inventories/ssh/known_hosts", "inventories/production/known_hosts.txt"):
+        ignored = subprocess.run(["git", "check-ignore", committed], cwd=project, check=False)
+        assert ignored.returncode == 1, committed
