@@ -52,7 +52,7 @@ enabled:
 
 import contextlib
 
-from ansible_collections.amazon.aws.plugins.module_utils.exceptions import is_boto3_error_code
+from ansible_collections.amazon.aws.plugins.module_utils.botocore import is_boto3_error_code
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 # Without it AnsibleAWSModule says what to install.
