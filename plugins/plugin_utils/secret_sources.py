@@ -166,6 +166,10 @@ def unusable(text: str) -> str:
         return "it is empty"
     if "\0" in text:
         return "it holds a NUL, which no environment variable can"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "it is not UTF-8"
     return ""
 
 

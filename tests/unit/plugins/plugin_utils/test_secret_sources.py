@@ -65,6 +65,7 @@ def test_a_name_in_two_places_is_ambiguous() -> None:
         ("it is not there", "", "", "it is not there"),
         (Found(""), "", "", "it is empty"),
         (Found("a\0b"), "", "", "it holds a NUL"),
+        (Found("a\udcff"), "", "", "it is not UTF-8"),
         (Found(CANARY), "k", "", "it is not JSON, so it has no key 'k'"),
         (Found(f'["{CANARY}"]'), "k", "", "its JSON has no key 'k'"),
         (Found(f'{{"a": "{CANARY}"}}'), "k", "", "its JSON has no key 'k'"),
