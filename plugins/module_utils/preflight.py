@@ -210,6 +210,7 @@ def _with_data(request: Request, staged: Staged, engine: Engine, *, adopts: bool
     """``staged`` with what it takes over. Raises DavitError for data that is in use by somebody else, or missing."""
     layout, stateful = request.layout, staged.split.stateful
     if not adopts:
+        takeover.refuse_both(layout, engine)
         if stateful["services"] and not engine.containers(layout.stateful_project):
             names = volume_names(layout, {})
             kept = running_file.volumes_to_keep(stateful, layout.app, names)

@@ -45,7 +45,7 @@ def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience)
     if not wanted.adopts or pending(layout):
         return
     volumes = set(wanted.adopts["volumes"].values())
-    old = find(wanted.adopts["project"], engine)
+    old, now = find(wanted.adopts["project"], engine), journal.moment()
     running = [container for container in old if container.runs]
     record = {
         "state": TAKEN,
@@ -54,7 +54,7 @@ def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience)
         "volumes": dict(wanted.adopts["volumes"]),
         "release": wanted.id,
         "edge": not edge.is_up(),
-        "began": journal.moment().uptime if running else None,
+        "began": [now.boot, now.uptime] if running else None,
         "containers": [{**asdict(c), "owns": bool(c.writes & volumes)} for c in old],
     }
     store.write_json(layout.adoption, record)
@@ -82,6 +82,21 @@ def require_unused(volumes: set[str], engine: Engine, project: str = "", app: st
             )
 
 
+def refuse_both(layout: AppLayout, engine: Engine) -> None:
+    """Raise DavitError when somebody has started the stack that was taken over: its data has another owner now."""
+    record = store.read_json(layout.adoption)
+    if record.get("state") != ADOPTED:
+        return
+    volumes = set(record["volumes"].values())
+    both = [c.name for c in find(record["project"], engine) if c.runs and c.writes & volumes]
+    if both:
+        raise DavitError(
+            f"{both[0]} runs on the data that '{layout.app}' has taken over from the stack '{record['project']}', and"
+            f" two databases on one volume lose data. Stop it at once (docker stop {' '.join(both)}), and take away what"
+            " has started it: an old workflow, a cron job, a unit of systemd."
+        )
+
+
 def open_edge(layout: AppLayout, engine: Engine, patience: Patience) -> None:
     """Start the edge on the ports that the stack has let go of, if it was waiting for them."""
     if not pending(layout).get("edge") or edge.is_up():
@@ -99,12 +114,14 @@ def open_edge(layout: AppLayout, engine: Engine, patience: Patience) -> None:
 def note_gap(layout: AppLayout) -> None:
     """Keep how long nothing answered: until now, when the new release was proven at the edge."""
     record = pending(layout)
-    if record and record["began"] is not None:
-        store.write_json(layout.adoption, {**record, "gap_seconds": _since(record)})
+    if record:
+        store.write_json(layout.adoption, {**record, **_gap(record)})
 
 
-def _since(record: Mapping[str, Any]) -> float:
-    return round(journal.moment().uptime - float(record["began"]), 1)
+def _gap(record: Mapping[str, Any]) -> dict[str, float]:
+    """For how long nothing has answered; {} when nothing had run, and when a reboot came in between."""
+    now, began = journal.moment(), record["began"]
+    return {"gap_seconds": round(now.uptime - began[1], 1)} if began and began[0] == now.boot else {}
 
 
 def told(layout: AppLayout, release: str) -> dict[str, Any]:
@@ -137,9 +154,8 @@ def give_back(layout: AppLayout, engine: Engine, patience: Patience) -> dict[str
     if record["edge"] and (layout.edge / edge.COMPOSE).exists():
         engine.compose(layout.edge / edge.COMPOSE, "down", timeout=patience.stop_timeout)
     _start_as_before(record, engine, patience)
-    gap = {} if record["began"] is None else {"gap_seconds": _since(record)}
     layout.adoption.unlink(missing_ok=True)
-    return {"project": record["project"], "returned": True, **gap}
+    return {"project": record["project"], "returned": True, **_gap(record)}
 
 
 def _start_as_before(record: Mapping[str, Any], engine: Engine, patience: Patience) -> None:

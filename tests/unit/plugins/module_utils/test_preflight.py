@@ -152,6 +152,17 @@ def test_a_volume_that_a_stranger_uses_is_refused(tmp_path: Path) -> None:
         preflight._with_data(request(tmp_path, project="old"), staged(), backup, adopts=True)
 
 
+def test_an_old_stack_that_somebody_starts_again_is_noticed(tmp_path: Path) -> None:
+    """As the workflow of the old days does, which nobody has taken away."""
+    asked = request(tmp_path)
+    record = {"state": "adopted", "project": "old", "volumes": {"data": "old_data"}}
+    store.write_json(asked.layout.adoption, record)
+    with pytest.raises(DavitError, match=r"old-db-1 runs on the data.*docker stop old-db-1"):
+        preflight._with_data(asked, staged(), Stacks(), adopts=False)
+    store.write_json(asked.layout.adoption, {**record, "volumes": {}})
+    preflight._with_data(asked, staged(), Stacks(), adopts=False)
+
+
 def test_a_volume_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     asked = request(tmp_path, project="old", volumes={"data": "elsewhere"})
     with pytest.raises(DavitError, match="elsewhere"):
