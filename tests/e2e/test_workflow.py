@@ -173,7 +173,7 @@ def test_a_secret_that_cannot_be_used_is_named_and_nothing_is_tried(
 def test_a_host_key_that_is_not_pinned_is_a_clear_failure(secrets: dict[str, str], tmp_path: Path) -> None:
     outcome = run_job(secrets, {"version": "v1"}, tmp_path)
     assert outcome.rc == 2
-    assert f"run 'make known-hosts EC2_HOST={secrets['EC2_HOST']}'" in outcome.log
+    assert f"Run 'make known-hosts EC2_HOST={secrets['EC2_HOST']}'" in outcome.log
 
 
 def test_another_host_key_is_refused(host: Host, secrets: dict[str, str], workspace: Path) -> None:

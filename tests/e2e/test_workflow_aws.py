@@ -63,7 +63,8 @@ def pinned(host: Host) -> str:
 def closed(host: Host, pinned: str) -> Iterator[Host]:
     """The host, with a live release, and its port 22 closed for everybody."""
     assert pinned
-    assert host.fleet.run("site").rc == 0
+    result = host.deploy()
+    assert result.rc == 0, str(result)
     live = host.live()
     group = host.fleet.security_groups()[host.fleet.name]
     rules = [rule for rule in group["IpPermissions"] if rule["FromPort"] == 22]
