@@ -11,7 +11,15 @@ import pytest
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.davit.ec2.plugins.module_utils import ending, journal, module_run, plan, preflight, store
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    ending,
+    journal,
+    module_run,
+    plan,
+    preflight,
+    rollout,
+    store,
+)
 from ansible_collections.davit.ec2.plugins.module_utils import running_file as rf
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -118,6 +126,20 @@ def test_a_failure_is_told_and_recorded_without_the_secret(host: on_host.Host) -
     assert (line["cause"], line["secrets"]) == (ended.cause, {"TOKEN": "ssm /a version 3"})
     written = "".join(path.read_text() for path in (host.layout.history, host.layout.journal) if path.exists())
     assert "hunter2" not in written
+
+
+CHECK = {"name": "the answer is right", "verdict": "fail", "observed": "hunter2-and-more instead of 42"}
+MASKED = {**CHECK, "observed": "[secret TOKEN] instead of 42"}
+
+
+def test_what_a_check_has_seen_is_kept_without_the_secret(host: on_host.Host) -> None:
+    path = host.layout.release(on_host.rid(1)) / store.VERDICT
+    rollout._keep_evidence(host.layout, on_host.release(1), gate={"verdict": "fail", "checks": [CHECK]})
+    assert store.read_json(path) == {"gate": {"verdict": "fail", "checks": [MASKED]}}
+    # As an earlier version of Davit has written it.
+    store.write_json(path, {"gate": {"verdict": "fail", "checks": [CHECK]}})
+    ending.undo(begin(host), "it failed", host)
+    assert store.read_history(host.layout)[-1]["evidence"] == [MASKED]
 
 
 ARGUMENTS = {
