@@ -175,7 +175,8 @@ def _acme_errors(names: Iterable[str]) -> dict[str, str]:
         return {}
     errors = [line for line in lines if "acme" in line.lower() and '"level":"error"' in line]
     found = {name: [line for line in errors if f'"{name}"' in line or f"[{name}" in line] for name in names if name}
-    return {name: last_words(own[-1]) for name, own in found.items() if own}
+    # The server's own reason, without the names of all that stand between it and this log.
+    return {name: last_words(own[-1]).rpartition("acme:error:")[2] for name, own in found.items() if own}
 
 
 def _offered(

@@ -78,7 +78,9 @@ now:
   returned: success
 """
 
+import contextlib
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterable
@@ -91,9 +93,6 @@ from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_mo
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
-# A server of HTTP answers anything with a line break; one of HTTPS answers what is no handshake with an alert.
-HELLO = {80: b"HEAD / HTTP/1.0\r\n\r\n", 443: b"\x16\x03\x01\x00\x01\x00"}
-
 ARGUMENTS: dict[str, Any] = {
     "address": {"type": "str", "required": True},
     "port": {"type": "int", "default": 22},
@@ -104,6 +103,19 @@ ARGUMENTS: dict[str, Any] = {
     "names": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 5.0},
 }
+
+
+def hello(port: int) -> bytes:
+    """What anybody who serves on a public port answers to: a request, or the first message of a TLS handshake.
+
+    A whole one, since a server waits for the rest of half a one.
+    """
+    if port != 443:
+        return b"HEAD / HTTP/1.0\r\n\r\n"
+    sent = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="localhost").do_handshake()
+    return sent.read()
 
 
 def connect(address: str, port: int, timeout: float, said: bytes) -> str:
@@ -186,7 +198,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         "changed": False,
         "findings": [finding.to_json() for finding in findings],
         "ssh": ssh,
-        "outside": {str(port): connect(address, port, timeout, HELLO.get(port, b"")) for port in given["ports"]},
+        "outside": {str(port): connect(address, port, timeout, hello(port)) for port in given["ports"]},
         "now": time.time(),
     }
 

@@ -176,7 +176,7 @@ def test_acme_certificates_are_ordered_and_outlive_the_edge(host: Secured) -> No
     trusted = Secured(host.target, acme_root(host))
     result = host.edge(**ACME)
     assert result.rc == 0, str(result)
-    until(lambda: _takes(trusted), 60)
+    until(lambda: _takes(trusted), 120)
     serial = trusted.get().serial
     # From outside, by the address of the instance: the challenge is not led to HTTPS, anything else is.
     assert host.plain("/.well-known/acme-challenge/nobody-asked")[0] == 404
@@ -202,7 +202,7 @@ def test_doctor_says_why_there_is_no_acme_certificate(host: Secured) -> None:
     host.target.inside(f"known=$(sed 's/ {NAME}$/& {later}/' /etc/hosts); echo \"$known\" > /etc/hosts")
     result = host.deploy(NAME, later)
     assert result.rc == 0, str(result)
-    until(lambda: _takes(trusted, later), 60)
+    until(lambda: _takes(trusted, later), 120)
     result = examine(host, **ACME)
     assert result.rc == 0, str(result)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,18 @@ def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 def test_a_connection_alone_is_no_answer(answer: Callable[[socket.socket], None], state: str) -> None:
     with server(answer) as port:
         assert doctor_way.connect("127.0.0.1", port, 0.4, b"") == state
+
+
+def test_a_server_of_tls_answers_to_what_is_said_to_443() -> None:
+    """One without a certificate, even, as an edge that knows no such name."""
+
+    def answer(stream: socket.socket) -> None:
+        with contextlib.suppress(ssl.SSLError):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_socket(stream, server_side=True)
+
+    for said, state in ((doctor_way.hello(443), doctor.OPEN), (doctor_way.hello(443)[:6], doctor.SILENT)):
+        with server(answer) as port:
+            assert doctor_way.connect("127.0.0.1", port, 1, said) == state
 
 
 def test_a_port_that_nobody_has_is_refused() -> None:
