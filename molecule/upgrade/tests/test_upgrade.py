@@ -20,7 +20,7 @@ def history(default: Machine) -> list[dict[str, Any]]:
 
 
 def test_the_history_goes_on_where_the_first_version_left_it(default: Machine, history: list[dict[str, Any]]) -> None:
-    before = [json.loads(line) for line in default.output("cat /var/tmp/before/history.jsonl").splitlines()]
+    before = [json.loads(line) for line in default.output("cat /srv/before/history.jsonl").splitlines()]
     assert len(before) == 2
     assert history[:2] == before
     assert [(line["action"], line["result"]) for line in history[2:]] == [("rollback", "succeeded")]
