@@ -92,8 +92,8 @@ def refuse_both(layout: AppLayout, engine: Engine) -> None:
     if both:
         raise DavitError(
             f"{both[0]} runs on the data that '{layout.app}' has taken over from the stack '{record['project']}', and"
-            f" two databases on one volume lose data. Stop it at once (docker stop {' '.join(both)}), and take away what"
-            " has started it: an old workflow, a cron job, a unit of systemd."
+            f" two databases on one volume lose data. Stop it at once (docker stop {' '.join(both)}), and take away"
+            " what has started it: an old workflow, a cron job, a unit of systemd."
         )
 
 
