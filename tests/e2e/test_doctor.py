@@ -142,15 +142,13 @@ def built_for_arm(target: Target, _folder: Path) -> Iterator[dict[str, Any]]:
 
 @contextlib.contextmanager
 def clock_behind(target: Target, _folder: Path) -> Iterator[dict[str, Any]]:
-    """Ansible's Python on the host runs two hours behind; the clock itself is the machine's."""
+    """The Python that Ansible finds on the host lives two hours ago; the clock itself is the machine's."""
     faults.ensure_faketime(target)
-    late = "/usr/local/bin/python-two-hours-late"
-    with planted(
-        target,
-        f"printf '#!/bin/sh\nexec faketime -f -2h /usr/bin/python3 \"$@\"\n' > {late}; chmod 755 {late}",
-        f"rm {late}",
-    ):
-        yield {"ansible_python_interpreter": late}
+    python = target.inside("basename $(readlink -f /usr/bin/python3)").strip()
+    late = f"/usr/local/bin/{python}"
+    wrapper = f'#!/bin/sh\nexec faketime -f -2h /usr/bin/{python} "$@"\n'
+    with planted(target, f"cat > {late} <<'END'\n{wrapper}END\nchmod 755 {late}", f"rm {late}") as given:
+        yield given
 
 
 LIVE = "$(docker ps --quiet --filter label=davit.app=faults)"
