@@ -60,11 +60,15 @@ def _drawable(series: Mapping[str, Any]) -> bool:
 
 
 def _nice(value: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20 ... that is no smaller than ``value``."""
+    """The smallest round number that is no smaller than ``value``, and of which the half is round as well."""
     unit = 1.0
     while unit * 10 < value:
         unit *= 10
-    return next((unit * step for step in (1, 2, 5) if unit * step >= value), unit * 10)
+    return next((unit * step for step in (1, 2, 3, 4, 6, 8) if unit * step >= value), unit * 10)
+
+
+def _label(ms: float) -> str:
+    return f"{ms / 1000:g} s" if ms >= 1000 else f"{ms:g} ms"
 
 
 def _height(ms: float, top: float) -> float:
@@ -95,7 +99,7 @@ def _grid(scale: Scale, top: float, bottom: float) -> Iterator[str]:
     for share in (0.0, 0.5, 1.0):
         y = _height(top * share, top)
         yield f"<line class='g' x1='{scale.left}' x2='{scale.right}' y1='{y}' y2='{y}'/>"
-        yield f"<text class='t' x='{scale.left - 7}' y='{y + 4}' text-anchor='end'>{top * share:g} ms</text>"
+        yield f"<text class='t' x='{scale.left - 7}' y='{y + 4}' text-anchor='end'>{_label(top * share)}</text>"
 
 
 def _phases(timeline: Sequence[Phase], scale: Scale, bottom: float) -> Iterator[str]:

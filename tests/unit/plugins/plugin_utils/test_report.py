@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -143,6 +144,22 @@ def test_the_series_is_by_this_clock_and_in_every_form() -> None:
     page = as_html(seen)
     assert page.count("<polyline class='d'") == 2, "one for a wide screen and one for a narrow one"
     assert page.count("<title>3 failed</title>") == 2
+
+
+@pytest.mark.parametrize(
+    ("slowest", "labels"),
+    [
+        (0.4, ["0 ms", "0.5 ms", "1 ms"]),
+        (12.0, ["0 ms", "10 ms", "20 ms"]),
+        (1035.4, ["0 ms", "1 s", "2 s"]),
+        (4999.0, ["0 ms", "3 s", "6 s"]),
+    ],
+)
+def test_the_labels_of_the_axis_are_short_enough_for_its_margin(slowest: float, labels: list[str]) -> None:
+    end = ended("succeeded", NEW)
+    end["ended"]["probe"] = {**PROBE, "series": {**SERIES, "max_ms": [0.1, slowest, None]}}
+    page = as_html(made(PREFLIGHT, step("release_switch", 6, end)))
+    assert re.findall(r"text-anchor='end'>([^<]*)</text>", page)[:3] == labels
 
 
 def test_what_changed_is_in_every_form() -> None:
