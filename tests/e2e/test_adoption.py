@@ -33,15 +33,15 @@ set -e
 export DEBIAN_FRONTEND=noninteractive
 mkdir -p /etc/docker /home/ubuntu/shop
 echo '{"default-address-pools": [{"base": "10.201.0.0/16", "size": 24}]}' > /etc/docker/daemon.json
-apt-get -qq update
-apt-get -qq install -y --no-install-recommends docker.io docker-cli docker-compose > /dev/null 2>&1
+apt-get -qq update < /dev/null
+apt-get -qq install -y --no-install-recommends docker.io docker-cli docker-compose < /dev/null > /dev/null
 docker login ghcr.io -u davit --password-stdin > /dev/null 2>&1 <<'END'
 PASSWORD
 END
 cat > /home/ubuntu/shop/compose.yaml <<'END'
 COMPOSE
 END
-cd /home/ubuntu/shop && docker compose up --detach --quiet-pull
+cd /home/ubuntu/shop && docker compose up --detach --quiet-pull < /dev/null
 """
 
 
