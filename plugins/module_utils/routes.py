@@ -15,6 +15,13 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 RELEASE_HEADER = "Davit-Release"
 CANARY_HEADER = "Davit-Canary"
 
+DEFAULT_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "X-Frame-Options": "SAMEORIGIN",
+}
+"""The role's default. Like that of the hardening it is no part of a release's content, anything else is."""
+
 ARGUMENTS: dict[str, Any] = {
     "service": {"type": "str", "required": True},
     "port": {"type": "int"},

@@ -20,7 +20,7 @@ from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.refusals import is_memory
-from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
+from ansible_collections.davit.ec2.plugins.module_utils.routes import DEFAULT_HEADERS, Endpoint, Route
 
 HERE = "@release@"
 """Stands for the release's directory until the release has one."""
@@ -214,8 +214,10 @@ def without_tag(reference: str) -> str:
     return f"{head if colon and '/' not in tag else name}@{digest}"
 
 
-ALWAYS_COUNTED = frozenset(["routes", "gate", "tls", "resolver", "model_probe"])
+ALWAYS_COUNTED = frozenset(["routes", "gate", "model_probe"])
 """What the first version hashed, also when it was empty."""
+ONCE_COUNTED: Mapping[str, Any] = {"tls": False, "resolver": ""}
+"""What it hashed beside that, and is the edge's affair by now."""
 
 
 def content_hash(parts: Iterable[Model], files: Mapping[str, str], declared: Mapping[str, Any], key: str = "") -> str:
@@ -232,12 +234,18 @@ def content_hash(parts: Iterable[Model], files: Mapping[str, str], declared: Map
         for service in plain["services"].values():
             service["image"] = without_tag(str(service["image"]))
         services.append(plain)
-    counted = {name: value for name, value in declared.items() if value or name in ALWAYS_COUNTED}
-    content = {"models": services, "files": dict(files), "declared": counted}
+    counted = {name: value for name, value in declared.items() if _counts(name, value)}
+    content = {"models": services, "files": dict(files), "declared": {**ONCE_COUNTED, **counted}}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     if key:
         return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _counts(name: str, value: Any) -> bool:
+    if name == "headers":
+        return dict(value) != DEFAULT_HEADERS
+    return bool(value) or name in ALWAYS_COUNTED
 
 
 def assign_ports(routes: Iterable[Route], ports: Iterable[int]) -> tuple[Endpoint, ...]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.davit.ec2.plugins.module_utils import running_file as rf
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
-from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
+from ansible_collections.davit.ec2.plugins.module_utils.routes import DEFAULT_HEADERS, Endpoint, Route
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -142,11 +144,19 @@ def test_the_hash_sees_what_makes_a_difference() -> None:
 
 def test_an_option_that_came_later_counts_once_it_is_used() -> None:
     """Else an upgrade of Davit would deploy every app anew, and take away what is live from what is declared."""
-    first = {"routes": [], "gate": {}, "tls": False, "resolver": "", "model_probe": {}}
-    before = hash_of(split(), declared=first)
-    assert hash_of(split(), declared={**first, "metrics": {}, "workers": [], "next": ""}) == before
-    assert hash_of(split(), declared={**first, "metrics": {"path": "/metrics"}}) != before
-    assert hash_of(split(), declared={key: value for key, value in first.items() if key != "resolver"}) != before
+    declared: dict[str, Any] = {"routes": [], "gate": {}, "model_probe": {}}
+    first = hash_of(split(), declared={**declared, "tls": False, "resolver": ""})
+    assert hash_of(split(), declared=declared) == first
+    assert hash_of(split(), declared={**declared, "metrics": {}, "workers": [], "next": ""}) == first
+    assert hash_of(split(), declared={**declared, "headers": DEFAULT_HEADERS}) == first
+    others = [{"metrics": {"path": "/metrics"}}, {"headers": {}}, {"headers": {**DEFAULT_HEADERS, "X-Own": "1"}}]
+    hashes = {hash_of(split(), declared={**declared, **other}) for other in others}
+    assert len(hashes | {first}) == 4
+
+
+def test_the_headers_that_do_not_count_are_the_role_s_default(root: Path) -> None:
+    defaults = yaml.safe_load((root / "roles/compose_release/defaults/main.yml").read_text())
+    assert defaults["compose_release_headers"] == DEFAULT_HEADERS
 
 
 @pytest.mark.parametrize(
