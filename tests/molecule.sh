@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 [ $# -ne 1 ] || exec molecule test --destroy always --scenario-name "$1"
 
 if [ $# -eq 0 ]; then
-    # Those that take longest come first, so that none of them runs alone at the end.
+    # Those that do most come first, so that none of them runs alone at the end.
     set -- docker_engine upgrade ec2_instance
     for file in molecule/*/molecule.yml; do
         name=$(basename "$(dirname "$file")")
