@@ -42,7 +42,7 @@ def one_host(network: str) -> dict[str, Any]:
 
 
 ON_ONE_HOST = {
-    "service": {"test_deploy", "test_drill", "test_hardening", "test_quality", "test_workflow"},
+    "service": {"test_deploy", "test_drill", "test_hardening", "test_quality", "test_workflow", "test_workflow_aws"},
     "stacks": {"test_rollback", "test_rollout", "test_rollout_parts", "test_stacks"},
 }
 """Modules that follow each other on the host of a process. Those of the service find it without a release of it."""
