@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import canonical, store
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.release import told_origin
 
 MOST_NAMES = 200
 
@@ -37,6 +38,7 @@ def _compare(before: Path, after: Path) -> dict[str, Any]:
         "images": images(old.get("images") or {}, new.get("images") or {}),
         "environment": names(_environment(before), _environment(after)),
         "secrets": names(_secrets(before), _secrets(after)),
+        "origins": origins(old.get("secrets") or {}, new.get("secrets") or {}),
         "compose": [],
         "unknown": [],
     }
@@ -57,6 +59,14 @@ def images(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str
         if pair[0].partition("@")[2] != pair[1].partition("@")[2]:
             found.append({"service": service, "before": pair[0], "after": pair[1]})
     return found
+
+
+def origins(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+    """The secrets that came from another place or in another version; '' for one that is not there."""
+    told = [{name: told_origin(origin) for name, origin in record.items()} for record in (before, after)]
+    pairs = {name: [record.get(name, "") for record in told] for name in sorted({*before, *after})}
+    changed = [{"name": name, "before": old, "after": new} for name, (old, new) in pairs.items() if old != new]
+    return changed[:MOST_NAMES]
 
 
 def names(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, list[str]]:

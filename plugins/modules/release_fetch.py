@@ -77,8 +77,9 @@ images:
 changes:
   description:
     - How the release differs from C(against), the one that is live - the images by digest, and names of what was added,
-      removed or changed of the environment and of secrets, never their values. C(compose) has the lines in which the
-      Compose files differ, with variables by their names.
+      removed or changed of the environment and of secrets, never their values. C(origins) are the secrets that came
+      from another place or in another version, C(compose) the lines in which the Compose files differ, with variables
+      by their names.
   returned: when there is a new release
   type: dict
   sample:
@@ -90,6 +91,7 @@ changes:
         after: ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d
     environment: {added: ["api: LOG_LEVEL"], removed: [], changed: []}
     secrets: {added: [], removed: [], changed: [secret db_password]}
+    origins: [{name: API_KEY, before: ssm /shop/api_key version 3, after: ssm /shop/api_key version 4}]
     compose: []
     unknown: []
 timings:

@@ -229,6 +229,9 @@ def change_lines(changes: Mapping[str, Any]) -> list[tuple[str, str]]:
         for how, named in (changes.get(kind) or {}).items():
             if named:
                 lines.append((f"{label}, {how}", ", ".join(map(str, named))))
+    for secret in changes.get("origins") or []:
+        before, after = (secret.get(key) or "none" for key in ("before", "after"))
+        lines.append((f"secret {secret.get('name')}", f"{before} → {after}"))
     return [*lines, *(("not known", str(what)) for what in changes.get("unknown") or [])]
 
 

@@ -92,7 +92,7 @@ def _told(step: Step) -> dict[str, str]:
         live = f", live is {one_line(result['live'])}" if result.get("live") else ", nothing is live yet"
         same = ", which is live already" if result.get("up_to_date") else live
         told["preflight"] = f"version {one_line(result['version'])}{same}" if result.get("version") else ""
-    if step.name == "release_fetch":
+    if step.name == "release_fetch" and not step.failed:
         told["fetch"] = _fetched(result)
     if ended:
         told["finish"] = probe_line(ended.get("probe") or {})

@@ -18,7 +18,7 @@ from tests.e2e.support.watch import Watch
 APP = "faults"
 HOME = f"/opt/davit/apps/{APP}"
 LEASE = 15
-"""Seconds; short, since tests wait for its end."""
+"""Seconds of the deploys that are to be broken; short, since tests wait for its end."""
 
 _labels = (f"{uuid.uuid4().hex[:6]}-{number}" for number in itertools.count(1))
 
@@ -83,7 +83,6 @@ class Target(Host):
             **{
                 "compose_release_version": "v1",
                 "compose_release_environment": environment,
-                "compose_release_lease_seconds": LEASE,
                 "compose_release_soak_seconds": 0,
                 "compose_release_created_by": "tests",
                 **more,
@@ -96,11 +95,13 @@ class Target(Host):
     def start_deploy(self, **more: Any) -> Controller:
         """A deploy in a process that the test may break, with a gate that lasts long enough to break it there."""
         gate = {"compose_release_gate": {"http": [{"path": "/readyz", "readiness": True}], "stable_seconds": 3}}
-        return Controller("deploy", self.fleet.inventory, self.variables(**{**gate, **more}))
+        short = {"compose_release_lease_seconds": LEASE}
+        return Controller("deploy", self.fleet.inventory, self.variables(**{**gate, **short, **more}))
 
     def start_rollback(self, **more: Any) -> Controller:
         """A rollback in a process that the test may break."""
-        return Controller("rollback", self.fleet.inventory, self.variables(**more))
+        short = {"compose_release_lease_seconds": LEASE}
+        return Controller("rollback", self.fleet.inventory, self.variables(**{**short, **more}))
 
     def watch(self) -> Watch:
         """The journal of this host, followed."""

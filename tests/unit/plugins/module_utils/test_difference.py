@@ -48,6 +48,17 @@ def test_images_names_and_lines(layout: AppLayout) -> None:
     ] == []
 
 
+def test_a_secret_that_came_in_another_version_or_from_another_place() -> None:
+    kept = {"from": "env", "name": "TOKEN"}
+    before = {"KEY": {"from": "ssm", "name": "/shop/key", "version": "3"}, "OLD": kept, "SAME": kept}
+    after = {"KEY": {"from": "ssm", "name": "/shop/key", "version": "4"}, "NEW": kept, "SAME": kept}
+    assert difference.origins(before, after) == [
+        {"name": "KEY", "before": "ssm /shop/key version 3", "after": "ssm /shop/key version 4"},
+        {"name": "NEW", "before": "", "after": "env TOKEN"},
+        {"name": "OLD", "before": "env TOKEN", "after": ""},
+    ]
+
+
 def test_another_tag_of_the_same_image_is_no_change(layout: AppLayout) -> None:
     keep(layout, OLD, "1", {}, "s")
     keep(layout, NEW, "1", {}, "s")
