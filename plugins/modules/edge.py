@@ -154,10 +154,12 @@ ARGUMENTS = {
     "ports": {"type": "list", "elements": "int", "required": True},
     "yields_to": {"type": "str", "default": ""},
     "ping_url": {"type": "str", "default": "http://127.0.0.1:8099/ping"},
+    # The whole list, since Ansible writes a key of several lines into the host's journal when the key alone is no_log.
     "certificates": {
         "type": "list",
         "elements": "dict",
         "default": [],
+        "no_log": True,
         "options": {
             "chain": {"type": "str", "required": True},
             "key": {"type": "str", "required": True, "no_log": True},

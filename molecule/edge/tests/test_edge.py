@@ -20,9 +20,10 @@ def container(machine: Machine) -> dict[str, Any]:
 
 
 def listening(machine: Machine) -> set[str]:
-    """The addresses with ports on which anything but sshd, and Docker's DNS for this container, listens for TCP."""
+    """The addresses with ports on which anything but sshd, containerd and Docker's DNS listens for TCP."""
     lines = machine.output("ss --listening --tcp --numeric --no-header --processes").splitlines()
-    return {line.split()[3] for line in lines if "sshd" not in line and " 127.0.0.11:" not in line}
+    others = ('"sshd"', '"containerd"', " 127.0.0.11:")
+    return {line.split()[3] for line in lines if not any(other in line for other in others)}
 
 
 def test_it_says_that_it_is_well(either: Machine) -> None:
@@ -45,6 +46,11 @@ def test_with_a_certificate_https_is_served(alternative: Machine) -> None:
         " | openssl x509 -noout -subject"
     )
     assert shown.replace(" ", "") == "subject=CN=shop.example.org"
+
+
+def test_the_key_is_in_its_file_alone(alternative: Machine) -> None:
+    assert "Invoked with" in alternative.output("journalctl --no-pager"), "what Ansible runs is told there"
+    assert "PRIVATE KEY" not in alternative.output("journalctl --no-pager")
 
 
 def test_http_is_sent_to_https(alternative: Machine) -> None:
