@@ -46,10 +46,12 @@ def test_security_upgrades_and_no_others_are_installed_every_day(either: Machine
 
 
 def test_a_reboot_comes_only_when_asked_for(default: Machine, alternative: Machine) -> None:
-    assert 'Unattended-Upgrade::Automatic-Reboot "false";' in default.output("apt-config dump")
-    settings = alternative.output("apt-config dump")
-    assert 'Unattended-Upgrade::Automatic-Reboot "true";' in settings
-    assert 'Unattended-Upgrade::Automatic-Reboot-Time "04:15";' in settings
+    """And never by unattended-upgrades itself, which does not ask whether a deploy is under way."""
+    for machine in (default, alternative):
+        assert 'Unattended-Upgrade::Automatic-Reboot "false";' in machine.output("apt-config dump")
+    assert default.host.run("systemctl cat davit-reboot.timer").rc != 0
+    assert alternative.output("systemctl is-active davit-reboot.timer") == "active"
+    assert "OnCalendar=*-*-* 04:15:00" in alternative.output("systemctl cat davit-reboot.timer")
 
 
 def test_the_running_journal_is_bounded(default: Machine, alternative: Machine) -> None:
