@@ -73,7 +73,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     host = Host(fleet, next(iter(fleet.addresses().values())), made)
     password = (ROOT / ".lab/registry/password").read_text().strip()
     compose = (ROOT / "tests/e2e/stacks" / OLD / "compose.yaml").read_text()
-    host.shell(SEED.replace("PASSWORD", password).replace("COMPOSE", compose))
+    host.shell(SEED.replace("PASSWORD", password).replace("COMPOSE", compose), 600)
     host.shell(f"curl -sf -X PUT -d 'of the old days' http://{database(host)}:5000/kv/witness")
     until(lambda: old_serves(host), 30)
     yield host

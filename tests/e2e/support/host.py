@@ -42,7 +42,7 @@ class Host:
         finally:
             connection.close()
 
-    def shell(self, script: str) -> str:
+    def shell(self, script: str, seconds: float = 120) -> str:
         """Run a script as root on the host, and return what it prints; a bad end is an AssertionError."""
         # The host key is Ansible's to check; a host of a test is made anew at an address that may be known already.
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "IdentitiesOnly=yes"]
@@ -56,7 +56,7 @@ class Host:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=seconds,
         )
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}\nexit code {done.returncode}"
         return done.stdout
