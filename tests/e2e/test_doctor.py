@@ -179,7 +179,8 @@ FAULTS: dict[str, Plant] = {
     "the disk is full": script("mount -t tmpfs -o size=1g tmpfs /var/lib/docker", "umount /var/lib/docker"),
     "the disk is small": script("mount -t tmpfs -o size=9g tmpfs /var/lib/docker", "umount /var/lib/docker"),
     "there is no room for two copies": script(
-        f"docker update --memory 900g --memory-swap 900g {LIVE}", f"docker update --memory 64m --memory-swap 128m {LIVE}"
+        f"docker update --memory 900g --memory-swap 900g {LIVE}",
+        f"docker update --memory 64m --memory-swap 128m {LIVE}",
     ),
     "the clock is off": clock_behind,
     "an image is for another architecture": built_for_arm,
