@@ -148,7 +148,7 @@ def test_a_deploy_that_fails_had_its_port_open_and_leaves_it_closed(
     outcomes = job(between, workspace, version="bad-search-500").run(look)
     assert [outcomes[name].rc == 0 for name in (OPEN, RUN, CLOSE)] == [True, False, True], log(outcomes)
     assert "::error title=deploy of restaurant-search bad-search-500%3A failed" in outcomes[RUN].log, log(outcomes)
-    assert "**e2e-deploy-1 failed in start and gate**" in outcomes[RUN].summary
+    assert f"**{closed.fleet.name}-1 failed in start and gate**" in outcomes[RUN].summary
     assert seen[OPEN] == (False, {})
     open_, rules = seen[RUN]
     assert open_
@@ -203,7 +203,7 @@ def test_a_cancelled_run_is_shut_out_and_what_a_killed_one_left_goes_with_it(
     ("line", "said"),
     [
         ("", "No host key is pinned: inventories/production/known_hosts.txt is missing or empty."),
-        ("i-00000000000000000 ssh-ed25519 AAAA\n", "has no key of e2e-deploy-1 (i-"),
+        ("i-00000000000000000 ssh-ed25519 AAAA\n", "has no key of e2e-"),
     ],
 )
 def test_without_the_host_s_key_nothing_is_opened(
