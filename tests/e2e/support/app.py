@@ -136,7 +136,7 @@ class App:
 
     def await_soak(self) -> str:
         """Wait until a deploy watches its release among users; the release's id."""
-        until(lambda: self.journal().get("phase") == "soak", 60)
+        until(lambda: self.journal().get("phase") == "soak", 120)
         return str(self.journal()["release"])
 
     def await_rest(self) -> None:
