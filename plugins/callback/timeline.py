@@ -67,7 +67,8 @@ from ansible_collections.davit.ec2.plugins.plugin_utils.live_line import LiveLin
 from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import Line, Running
 
 QUIET = ("display_ok_hosts", "display_skipped_hosts", "display_included_hosts")
-LONG, SILENCE = 1.5, 60.0
+LONG = 1.5
+SILENCE = 60.0
 """Seconds after which a task is told on a terminal; and where lines cannot be written over."""
 
 _COLOURS = {

@@ -90,7 +90,6 @@ closed:
 import contextlib
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
@@ -98,6 +97,7 @@ from typing import Any
 with contextlib.suppress(ImportError):
     from botocore.exceptions import BotoCoreError, ClientError
 
+from ansible.module_utils.urls import open_url
 from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
 
 from ansible_collections.davit.ec2.plugins.module_utils import runner_access
@@ -124,7 +124,7 @@ def asked_address(url: str, pause: float = 1.0) -> str:
     problem = ""
     for number in range(TRIES):
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 # just looked at
+            with open_url(url, timeout=10) as answer:
                 return runner_access.public_address(answer.read(64).decode("ascii", "replace"), url)
         except (OSError, ValueError) as error:
             problem = str(error)
