@@ -21,8 +21,9 @@ from tests.e2e.support.watch import Watch
 APP, OLD = "store", "shop"
 """Not the same: the folder's name is the old project's, and says nothing of the app's."""
 
-GATE = {"http": [{"path": "/readyz", "readiness": True}], "interval": 0.2, "stable_seconds": 1}
-BAD = {**GATE, "http": [*GATE["http"], {"path": "/answer", "json": {"answer": 43}}]}  # type: ignore[misc]
+READY = {"path": "/readyz", "readiness": True}
+GATE = {"http": [READY], "interval": 0.2, "stable_seconds": 1}
+BAD = {**GATE, "http": [READY, {"path": "/answer", "json": {"answer": 43}}]}
 LEASE = 15
 MOST_SECONDS = 15.0
 """For how long nothing may answer, on a machine that does much else."""

@@ -13,6 +13,7 @@ import yaml
 from ansible_collections.davit.ec2.plugins.module_utils import fetch, preflight, store
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.hardening import ARGUMENTS, Hardening, harden
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.running_file import Split
 
 ROOT = Path(__file__).parents[4]
@@ -139,7 +140,7 @@ def test_the_content_of_a_release_does_not_depend_on_the_defaults(tmp_path: Path
 
 
 def test_what_is_staged_is_read_again_as_it_was(tmp_path: Path) -> None:
-    request = preflight.Request(layout=None, files={}, compose_file="")  # type: ignore[arg-type]
+    request = preflight.Request(layout=AppLayout("shop", str(tmp_path)), files={}, compose_file="")
     wanted = staged(pids_limit=64, mem_limit="1g")
     store.write_json(tmp_path / "stage.json", preflight._to_json(wanted, request))
     assert preflight.load_stage(tmp_path)[0] == replace(wanted, split=preflight.load_stage(tmp_path)[0].split)
