@@ -149,7 +149,11 @@ def test_an_option_that_came_later_counts_once_it_is_used() -> None:
     assert hash_of(split(), declared=declared) == first
     assert hash_of(split(), declared={**declared, "metrics": {}, "workers": [], "next": ""}) == first
     assert hash_of(split(), declared={**declared, "headers": DEFAULT_HEADERS}) == first
-    others = [{"metrics": {"path": "/metrics"}}, {"headers": {}}, {"headers": {**DEFAULT_HEADERS, "X-Own": "1"}}]
+    others: list[dict[str, Any]] = [
+        {"metrics": {"path": "/metrics"}},
+        {"headers": {}},
+        {"headers": {**DEFAULT_HEADERS, "X-Own": "1"}},
+    ]
     hashes = {hash_of(split(), declared={**declared, **other}) for other in others}
     assert len(hashes | {first}) == 4
 
