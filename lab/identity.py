@@ -28,6 +28,14 @@ _SERVER_DAYS = 397
 _RENEW_DAYS = 30
 
 
+def _remove(path: Path) -> None:
+    """Also the empty folder that Docker makes of a mounted file that is gone when it starts a container again."""
+    if path.is_dir():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _write(path: Path, content: bytes, mode: int) -> Path:
     """Write whole or not at all, never readable by more than ``mode`` allows."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +43,8 @@ def _write(path: Path, content: bytes, mode: int) -> Path:
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
+    if path.is_dir():
+        _remove(path)
     draft.rename(path)
     return path
 
@@ -148,7 +158,7 @@ def make_password(directory: Path) -> list[Path]:
     made = []
     if not password.is_file():
         made.append(_write(password, secrets.token_urlsafe(24).encode(), 0o600))
-        hashed.unlink(missing_ok=True)
+        _remove(hashed)
     if not hashed.is_file():
         # The registry takes bcrypt only, which Python's standard library does not make; its own image has the tool.
         container = ["docker", "run", "--rm", "--interactive", "--network=none", "davit-lab/registry"]

@@ -35,6 +35,7 @@ STEPS = {
     "__registry_login": "fetch",
     "__compose_release_resolved": "fetch",
     "__compose_release_fetched": "fetch",
+    "__compose_release_snapshot": "the snapshot before the jobs",
     "__compose_release_held": "the turn of other hosts",
     "__compose_release_tried": "start or gate",
     "__compose_release_switched": "switch or soak",

@@ -74,6 +74,12 @@ images:
   type: dict
   sample:
     api: ghcr.io/davit-ec2/restaurant-search:v2@sha256:0a1b2c3d
+jobs:
+  description: The services that do their work once before the switch, such as migrations.
+  returned: when there is a new release
+  type: list
+  elements: str
+  sample: [migrate]
 changes:
   description:
     - How the release differs from C(against), the one that is live - the images by digest, and names of what was added,
@@ -157,7 +163,14 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": False, "release": ""}
     images = {service: image.pinned for service, image in made.images.items()}
     changes = difference.between(layout, before, made.id)
-    return {"changed": True, "release": made.id, "project": made.project, "images": images, "changes": changes}
+    return {
+        "changed": True,
+        "release": made.id,
+        "project": made.project,
+        "images": images,
+        "jobs": list(made.jobs),
+        "changes": changes,
+    }
 
 
 def main() -> None:

@@ -39,6 +39,12 @@ def test_another_authority_means_other_certificates(tmp_path: Path) -> None:
     load(tmp_path / "ghcr.io/tls.crt").verify_directly_issued_by(load(tmp_path / "ca.crt"))
 
 
+def test_a_folder_that_docker_put_where_a_file_was_makes_room(tmp_path: Path) -> None:
+    (tmp_path / "ca.crt").mkdir()
+    assert identity.make_authority(tmp_path)
+    load(tmp_path / "ca.crt")
+
+
 def test_keys_are_their_owners_alone(tmp_path: Path) -> None:
     identity.make_authority(tmp_path / "ca")
     identity.make_server(tmp_path / "ca", "ghcr.io")
