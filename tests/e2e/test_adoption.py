@@ -232,12 +232,6 @@ def test_the_next_version_and_the_way_back_lose_nothing(host: Host, adopted: Res
     assert [mount["Name"] for mount in json.loads(mounted)] == [f"{OLD}_data"]
 
 
-def snapshots(host: Host) -> list[str]:
-    """Ids of the fleet's snapshots, oldest first."""
-    found = ec2_client().describe_snapshots(Filters=host.fleet.tagged())["Snapshots"]
-    return [one["SnapshotId"] for one in sorted(found, key=lambda one: one["StartTime"])]
-
-
 def attached(host: Host) -> dict[str, str]:
     """Device to volume of the host, as AWS has it."""
     (instance,) = host.fleet.instances().values()
@@ -249,7 +243,7 @@ def test_snapshots_are_taken_kept_by_number_and_restored(host: Host) -> None:
     for _ in range(3):
         result = host.fleet.run("snapshot", ec2_instance_snapshots_keep=2)
         assert result.rc == 0, str(result)
-    kept = snapshots(host)
+    kept = list(host.fleet.snapshots())
     assert len(kept) == 2
     wanted = {"ec2_instance_restore_host": name}
     restored = host.fleet.run("restore", **wanted)

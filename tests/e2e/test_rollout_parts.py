@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.support.app import GATE, App
+from tests.e2e.support.fleet import ec2_client
 from tests.e2e.support.host import Host
 from tests.e2e.support.wait import until
 
@@ -94,6 +95,21 @@ def test_a_deploy_migrates_once_and_a_rollback_not_at_all(queue: App) -> None:
     result = queue.rollback()
     assert result.rc == 0, str(result)
     assert migrations(queue) == ran + 1
+
+
+def test_the_data_is_kept_before_a_migration_or_there_is_none(queue: App) -> None:
+    fleet, live, ran = queue.host.fleet, queue.live(), migrations(queue)
+    with queue.load() as load:
+        denied = queue.deploy(compose_release_snapshot_before_jobs=True, ec2_instance_fleet="another")
+    assert denied.rc != 0
+    for word in ("failed in the snapshot before the jobs", "The fleet 'another' has no instance"):
+        assert word in denied.output, str(denied)
+    assert (load.failures, set(load.releases), migrations(queue), fleet.snapshots()) == ([], {live}, ran, {})
+    queue.deployed(compose_release_snapshot_before_jobs=True)
+    (snapshot,) = fleet.snapshots()
+    assert fleet.snapshots() == {snapshot: "before queue v1"}
+    assert migrations(queue) == ran + 1
+    ec2_client().delete_snapshot(SnapshotId=snapshot)
 
 
 def test_a_host_for_one_copy_has_a_gap_and_says_how_long(web: App) -> None:

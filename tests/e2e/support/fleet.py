@@ -110,6 +110,14 @@ class Fleet:
         ]
         return sorted(found, key=lambda alarm: str(alarm["AlarmName"]))
 
+    def snapshots(self) -> dict[str, str]:
+        """Id to reason of the snapshots of its volumes, oldest first."""
+        found = ec2_client().describe_snapshots(Filters=self.tagged())["Snapshots"]
+        in_order = sorted(found, key=lambda one: one["StartTime"])
+        return {
+            one["SnapshotId"]: tag["Value"] for one in in_order for tag in one["Tags"] if tag["Key"] == "davit_snapshot"
+        }
+
     def rest(self) -> dict[str, int]:
         """How many things of each kind carry the fleet's tag; all that are not there are left out."""
         client = ec2_client()
