@@ -44,8 +44,8 @@ lab-down: setup ## Take the lab away wholly, also after a crash; downloads are k
 
 ##@ Check
 .PHONY: test
-test: setup ## Run every check: lint, unit, sanity, molecule and e2e, in this order.
-	@tests/run_all.sh lint unit sanity molecule e2e
+test: setup ## Run every check: lint, sanity, unit, molecule and e2e, in this order.
+	@tests/run_all.sh lint sanity unit molecule e2e
 
 .PHONY: lint
 lint: setup ## Check style and types: ansible-lint, yamllint, ruff, mypy, shellcheck.
