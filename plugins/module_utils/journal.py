@@ -18,10 +18,9 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import store
+from ansible_collections.davit.ec2.plugins.module_utils import leases, store
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 
@@ -66,15 +65,6 @@ class LockedError(DavitError):
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Now on this host. ``boot`` names the boot; ``uptime`` is CLOCK_BOOTTIME in seconds, which no
-    setting of the clock moves and which counts on while the machine sleeps."""
-
-    boot: str
-    uptime: float
-
-
-@dataclass(frozen=True)
 class Journal:
     """What ``deploy.json`` holds. ``previous`` is what was live before, '' at a first deploy.
 
@@ -99,18 +89,9 @@ class Journal:
     failed: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def remaining(self, now: Moment) -> float:
+    def remaining(self, now: leases.Moment) -> float:
         """Seconds until the lease ends; 0 when it has, as after a reboot."""
-        if self.boot != now.boot:
-            return 0.0
-        return max(0.0, self.heartbeat + self.lease_seconds - now.uptime)
-
-
-def moment() -> Moment:
-    """Now. A container shares its machine's boot id, so the start of process 1 counts as well."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    started = Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19]
-    return Moment(f"{boot}/{started}", time.clock_gettime(time.CLOCK_BOOTTIME))
+        return leases.remaining(leases.Moment(self.boot, self.heartbeat), self.lease_seconds, now)
 
 
 def read(layout: AppLayout) -> Journal | None:
@@ -132,7 +113,7 @@ def _write(layout: AppLayout, journal: Journal) -> None:
 
 
 def _beat(journal: Journal) -> Journal:
-    now = moment()
+    now = leases.moment()
     return replace(journal, boot=now.boot, heartbeat=now.uptime, heartbeat_at=utc())
 
 
@@ -241,7 +222,7 @@ def acquire(layout: AppLayout, claim: Claim, *, at_once: bool = False) -> Iterat
         except store.BusyError as error:
             raise LockedError(held(layout, read(layout), working=True)) from error
         old = read(layout)
-        now = moment()
+        now = leases.moment()
         if old is not None and old.remaining(now) > 0 and not at_once:
             raise LockedError(held(layout, old, working=False))
         fresh = _fresh(claim)
@@ -265,7 +246,7 @@ def begin_anew(layout: AppLayout, claim: Claim) -> Session:
 
 
 def _fresh(claim: Claim) -> Journal:
-    now = moment()
+    now = leases.moment()
     return Journal(
         token=secrets.token_hex(8),
         owner=claim.owner,
@@ -310,7 +291,7 @@ def held(layout: AppLayout, found: Journal | None, *, working: bool) -> str:
         f"'{layout.app}' is locked by {found.owner} ({found.reason}, phase {found.phase}, since"
         f" {found.started_at}): {'at work right now' if working else 'between two steps'}."
     )
-    left = found.remaining(moment())
+    left = found.remaining(leases.moment())
     if left > 0:
         said += (
             f" If that controller is gone, the lock is free in {left:.0f} s, and the host puts things right by itself."

@@ -13,6 +13,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     difference,
     ending,
     journal,
+    leases,
     plan,
     rollout,
     store,
@@ -111,7 +112,7 @@ def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done 
 def _end(session: Session, old: Journal, claim: Claim, engine: Engine) -> Ended:
     """A deploy whose lease runs is stopped for good; one that was left behind, or found good, is recovered."""
     good = old.phase == journal.FINISH and store.pointed(session.layout.last_good) == old.release
-    if old.remaining(journal.moment()) > 0 and not good:
+    if old.remaining(leases.moment()) > 0 and not good:
         blamed = old.phase in (journal.SOAK, journal.FINISH)
         return ending.undo(session, f"stopped by {claim.owner}: {claim.settings['cause']}", engine, blamed=blamed)
     return ending.recover(session, engine, claim.owner)

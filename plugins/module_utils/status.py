@@ -12,6 +12,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     exported,
     gates,
     journal,
+    leases,
     plan,
     probe,
     store,
@@ -53,7 +54,7 @@ def _under_way(layout: AppLayout) -> str:
     found = journal.read(layout)
     if found is None:
         return ""
-    left = found.remaining(journal.moment())
+    left = found.remaining(leases.moment())
     lease = f"its lease ends in {left:.0f} s" if left else "its lease has ended, and the host recovers it"
     return f"{found.reason} by {found.owner}, phase {found.phase}, since {found.started_at}; {lease}"
 

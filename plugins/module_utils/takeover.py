@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import edge, journal, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils import edge, journal, leases, plan, store
 from ansible_collections.davit.ec2.plugins.module_utils.adoption import ONEOFF, PROJECT, Old
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -45,7 +45,7 @@ def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience)
     if not wanted.adopts or pending(layout):
         return
     volumes = set(wanted.adopts["volumes"].values())
-    old, now = find(wanted.adopts["project"], engine), journal.moment()
+    old, now = find(wanted.adopts["project"], engine), leases.moment()
     running = [container for container in old if container.runs]
     record = {
         "state": TAKEN,
@@ -120,7 +120,7 @@ def note_gap(layout: AppLayout) -> None:
 
 def _gap(record: Mapping[str, Any]) -> dict[str, float]:
     """For how long nothing has answered; {} when nothing had run, and when a reboot came in between."""
-    now, began = journal.moment(), record["began"]
+    now, began = leases.moment(), record["began"]
     return {"gap_seconds": round(now.uptime - began[1], 1)} if began and began[0] == now.boot else {}
 
 

@@ -12,18 +12,26 @@ from typing import Any
 
 # Runs inside the host: a question from outside costs more than a phase may last.
 FOLLOW = """
-import json, pathlib, select, sys
-path, last = pathlib.Path(sys.argv[1]), None
+import json, os, select, sys
+path, last, read = sys.argv[1], None, ""
 print(json.dumps({"watching": True}), flush=True)
 while True:
     try:
-        journal = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        journal = {}
-    seen = [journal.get("token"), journal.get("phase")]
-    if seen != last:
-        print(json.dumps(journal), flush=True)
-        last = seen
+        # Each journal is a new file, and to look at its number costs next to nothing.
+        found = os.stat(path).st_ino, os.stat(path).st_mtime_ns
+    except OSError:
+        found = None
+    if found != read:
+        read = found
+        try:
+            with open(path, "rb") as file:
+                journal = json.load(file)
+        except (OSError, ValueError):
+            journal = {}
+        seen = [journal.get("token"), journal.get("phase")]
+        if seen != last:
+            print(json.dumps(journal), flush=True)
+            last = seen
     if select.select([sys.stdin], [], [], 0.005)[0]:
         break
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils.journal import Moment
+from ansible_collections.davit.ec2.plugins.module_utils.leases import Moment
 from tests.unit.support.host import Host, State
 
 Path = tuple[str, ...]

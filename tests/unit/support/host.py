@@ -24,6 +24,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     edge,
     exported,
     journal,
+    leases,
     plan,
     probing,
     rollout,
@@ -34,8 +35,8 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer, Container, Gate, HttpCheck
-from ansible_collections.davit.ec2.plugins.module_utils.journal import Moment
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.leases import Moment
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
 
@@ -331,7 +332,7 @@ def install(host: Host, patch: pytest.MonkeyPatch) -> None:
     ticking(edge, "put_route")
     ticking(journal.Session, "close")
     patch.setattr("os.fsync", lambda _: None)
-    patch.setattr(journal, "moment", lambda: host.now)
+    patch.setattr(leases, "moment", lambda: host.now)
     patch.setattr(edge, "await_release", host.await_release)
     patch.setattr(edge, "await_canary", host.await_canary)
     patch.setattr(candidate, "ask", host.ask)

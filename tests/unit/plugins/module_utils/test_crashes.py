@@ -28,7 +28,8 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     tidy,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
-from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Moment
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
+from ansible_collections.davit.ec2.plugins.module_utils.leases import Moment
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from tests.unit.support import crashes
 from tests.unit.support.crashes import states_of

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import journal, plan, store
-from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Journal, LockedError, Moment
+from ansible_collections.davit.ec2.plugins.module_utils import journal, leases, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Journal, LockedError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.leases import Moment
 
 CLAIM = Claim("alice@laptop", "deploy v2", plan.DEPLOY, 60, {"keep": 3})
 BOB = Claim("bob@desk", "deploy v3", plan.DEPLOY, 30, {"keep": 5})
@@ -29,7 +30,7 @@ def layout(tmp_path: Path) -> AppLayout:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[Moment]:
     """Its last moment is now."""
     moments = [Moment("boot", 1000.0)]
-    monkeypatch.setattr(journal, "moment", lambda: moments[-1])
+    monkeypatch.setattr(leases, "moment", lambda: moments[-1])
     return moments
 
 
@@ -123,7 +124,7 @@ def test_a_clock_that_is_hours_off_changes_nothing(
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + hours * 3600)
     monkeypatch.setattr(journal, "utc", lambda: "2031-01-01T00:00:00+00:00")
-    assert 50 < read(layout).remaining(journal.moment()) <= 60
+    assert 50 < read(layout).remaining(leases.moment()) <= 60
     with pytest.raises(LockedError):
         locked_by(layout, BOB)
     with journal.step(layout, token):
@@ -177,7 +178,7 @@ def test_a_clean_up_at_work_is_named(layout: AppLayout, monkeypatch: pytest.Monk
 def test_a_damaged_lock_is_one_whose_lease_has_ended(layout: AppLayout, text: str) -> None:
     layout.home.mkdir(parents=True)
     layout.journal.write_text(text)
-    assert read(layout).remaining(journal.moment()) == 0
+    assert read(layout).remaining(leases.moment()) == 0
     with journal.acquire(layout, CLAIM) as (_session, old):
         assert old is not None
         assert (old.release, old.owner) == ("", "unknown")
@@ -196,7 +197,7 @@ def test_only_the_deploy_that_is_meant_is_stopped(layout: AppLayout) -> None:
 
 
 def test_a_boot_has_a_name_and_a_time_that_only_grows() -> None:
-    first, second = journal.moment(), journal.moment()
+    first, second = leases.moment(), leases.moment()
     assert first.boot == second.boot
     assert 0 < first.uptime <= second.uptime
 

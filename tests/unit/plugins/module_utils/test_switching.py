@@ -17,6 +17,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     ending,
     host,
     journal,
+    leases,
     plan,
     probing,
     rollout,
@@ -103,7 +104,7 @@ def past(number: int) -> dict[str, Any]:
 
 def session_of(layout: AppLayout, phase: str, number: int = 3, action: str = plan.DEPLOY) -> Session:
     """A deploy of ``number`` over the live release 2, in ``phase``."""
-    now = journal.moment()
+    now = leases.moment()
     left = journal.Journal(
         *("token", "alice", "deploy", action, 60, now.boot, now.uptime, "now", "now"),
         phase=phase,

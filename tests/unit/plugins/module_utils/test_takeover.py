@@ -21,6 +21,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
     edge,
     journal,
+    leases,
     plan,
     rollback,
     rollout,
@@ -271,7 +272,7 @@ def test_whenever_it_is_left_a_rollback_leads_back_to_the_old_stack(host: Adopti
         left = journal.read(host.layout)
         if left is None or store.pointed(host.layout.last_good):
             continue
-        host.now = journal.Moment("boot", 1000.0 if lease == "runs" else 9999.0)
+        host.now = leases.Moment("boot", 1000.0 if lease == "runs" else 9999.0)
         claim = Claim("bob@desk", "rollback", plan.ROLLBACK, 60, {"drain_seconds": 0, "keep": 3, "cause": "it is slow"})
         # Once its lease has ended, a deploy that had switched is judged and finished, and then nothing is before it.
         may_be_good = lease == "ended" and left.phase in (journal.SWITCH, journal.SOAK, journal.FINISH)
