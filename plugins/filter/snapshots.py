@@ -14,7 +14,9 @@ version_added: 0.1.0
 short_description: Snapshots that retention lets go
 description:
   - P(davit.ec2.snapshots_to_remove#filter) takes snapshots as M(amazon.aws.ec2_snapshot_info) returns them.
-  - Gives back the ids of all but the newest that many of each host, which the tag C(davit_host) names.
+  - Gives back the ids of all but the newest that many of each host, which the tag C(davit_host) names. Those that were
+    taken before something, as the tag C(davit_snapshot) tells, are counted by themselves - a day of deploys or of tries
+    must not push out what a schedule took.
 options:
   _input:
     description: The snapshots.
@@ -43,12 +45,14 @@ _value:
 
 
 def snapshots_to_remove(snapshots: Iterable[Mapping[str, Any]], keep: int) -> list[str]:
-    """Ids of all but the newest ``keep`` snapshots of each host, oldest first; of one without a name none goes."""
-    by_host: dict[str, list[Mapping[str, Any]]] = {}
+    """Ids of all but the newest ``keep`` of each host and kind, oldest first; of those without a host none."""
+    kinds: dict[tuple[str, bool], list[Mapping[str, Any]]] = {}
     for snapshot in sorted(snapshots, key=lambda s: (str(s["start_time"]), str(s["snapshot_id"]))):
-        by_host.setdefault(str((snapshot.get("tags") or {}).get("davit_host", "")), []).append(snapshot)
-    by_host.pop("", None)
-    return [str(s["snapshot_id"]) for own in by_host.values() for s in own[: max(0, len(own) - max(keep, 1))]]
+        tags = snapshot.get("tags") or {}
+        if tags.get("davit_host"):
+            before = str(tags.get("davit_snapshot", "")).startswith("before ")
+            kinds.setdefault((str(tags["davit_host"]), before), []).append(snapshot)
+    return [str(s["snapshot_id"]) for own in kinds.values() for s in own[: max(0, len(own) - max(keep, 1))]]
 
 
 class FilterModule:

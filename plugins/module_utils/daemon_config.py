@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+
 Action = Literal["none", "reload", "restart"]
 
 # The settings that dockerd reads again on SIGHUP; every other one asks for a restart.
@@ -48,9 +50,17 @@ def plan(current: str | None, wanted: Mapping[str, Any]) -> Plan:
     """Compare the text of the file as it is (None: there is none) with the wanted settings.
 
     A file that is not a JSON object cannot have started an engine, so all of it counts as changed.
+    Raises DavitError where the engine would come up without the containers and volumes that it has.
     """
     text = render(wanted)
     before = _settings(current)
+    root = before.get("data-root")
+    if root and wanted.get("data-root") != root:
+        raise DavitError(
+            f"This engine keeps its images, containers and volumes in {root} (data-root), and would start without them."
+            f" Keep it with docker_engine_daemon_options: {{data-root: {root}}}, or move the data and take the setting"
+            " out of daemon.json by hand first. Nothing was changed."
+        )
     differing = tuple(
         key
         for key in sorted({*before, *wanted})

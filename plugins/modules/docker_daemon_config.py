@@ -18,7 +18,7 @@ options:
   config:
     description:
       - All settings of the file. Settings that are not named here are removed from the file.
-      - A former file that differs is kept beside it with the suffix C(.before-davit).
+      - The file that was there before the first change is kept beside it with the suffix C(.before-davit).
     type: dict
     required: true
   path:
@@ -100,10 +100,11 @@ def validate(module: AnsibleModule, path: Path, text: str) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Put the file in place in one rename, keeping the former one beside it."""
+    """Put the file in place in one rename, keeping beside it the one that was there before the first time."""
     path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    if path.exists():
-        shutil.copy2(path, path.with_name(path.name + ".before-davit"))
+    former = path.with_name(path.name + ".before-davit")
+    if path.exists() and not former.exists():
+        shutil.copy2(path, former)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".daemon-")
     staged = Path(name)
     try:

@@ -25,5 +25,12 @@ def test_each_host_has_its_own_number() -> None:
     assert snapshots_to_remove([taken(1), taken(2, "shop-2"), taken(3), taken(4, "shop-2")], 1) == ["snap-1", "snap-2"]
 
 
+def test_those_before_a_deploy_do_not_push_out_what_the_schedule_took() -> None:
+    before = {"davit_host": "shop-1", "davit_snapshot": "before shop v2"}
+    nightly = {"davit_host": "shop-1", "davit_snapshot": "scheduled"}
+    all_of_them = [taken(1, tags=nightly), taken(2, tags=before), taken(3, tags=before), taken(4, tags=before)]
+    assert snapshots_to_remove(all_of_them, 1) == ["snap-2", "snap-3"]
+
+
 def test_what_has_no_host_is_not_touched() -> None:
     assert snapshots_to_remove([taken(1, tags={}), taken(2, tags=None)], 1) == []

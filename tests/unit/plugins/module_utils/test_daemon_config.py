@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.davit.ec2.plugins.module_utils.daemon_config import plan, render
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,17 @@ def test_the_smallest_step_that_is_enough(
 @pytest.mark.parametrize("current", [None, "", "{broken", "[1]", '"text"'])
 def test_a_file_that_started_no_engine_counts_as_empty(current: str | None) -> None:
     assert plan(current, {"bip": "10.1.0.1/24"}).action == "restart"
+
+
+@pytest.mark.parametrize("wanted", [{}, {"data-root": "/var/lib/docker"}, {"data-root": None}])
+def test_an_engine_is_not_taken_away_from_its_data(wanted: dict[str, Any]) -> None:
+    with pytest.raises(DavitError, match=r"docker_engine_daemon_options: \{data-root: /mnt/docker\}"):
+        plan(render({"data-root": "/mnt/docker"}), wanted)
+
+
+def test_an_engine_may_keep_its_data_elsewhere() -> None:
+    kept = {"data-root": "/mnt/docker"}
+    assert plan(render({**kept, "bip": "10.1.0.1/24"}), kept).differing == ("bip",)
 
 
 def test_equal_settings_are_equal_bytes() -> None:
