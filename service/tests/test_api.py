@@ -144,6 +144,32 @@ def test_logs_have_the_query_when_asked(model_dir: Path, caplog: pytest.LogCaptu
     assert record.__dict__["fields"]["query"] == "ramen"
 
 
+def test_requests_predictions_and_errors_are_logged(
+    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line each; an error's has the traceback."""
+    caplog.set_level(logging.INFO)
+
+    def ask(client: TestClient) -> dict[str, logging.LogRecord]:
+        caplog.clear()
+        client.get("/search", params={"q": "pho"})
+        return {r.getMessage(): r for r in caplog.records if r.name.startswith("restaurant_search")}
+
+    with TestClient(create_app(service)) as client:
+        wait_ready(client)
+        good = ask(client)
+        monkeypatch.setattr(service.lifecycle.engine, "find", lambda *_: 1 / 0)
+        bad = ask(client)
+    assert {"request", "prediction"} <= set(good)
+    assert good["request"].__dict__["fields"]["status"] == 200
+    assert {"request", "request failed"} <= set(bad)
+    assert bad["request"].__dict__["fields"]["status"] == 500
+    failed = bad["request failed"]
+    assert failed.levelno == logging.ERROR
+    assert failed.exc_info is not None
+    assert failed.exc_info[0] is ZeroDivisionError
+
+
 def test_errors_become_json(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception inside is answered with 500 and the request's id, and counted."""
 
@@ -178,6 +204,22 @@ def test_loading_is_not_ready(model_dir: Path) -> None:
         gate.set()
         wait_ready(client)
         assert client.get("/search", params={"q": "pho"}).status_code == 200
+
+
+def test_the_model_is_loaded_once(model_dir: Path) -> None:
+    """Not per request, and not per thread that asks."""
+    loads = []
+
+    def load() -> Engine:
+        loads.append(threading.current_thread().name)
+        return Engine.load(model_dir)
+
+    with TestClient(create_app(Service(Settings(), load))) as client:
+        wait_ready(client)
+        with ThreadPoolExecutor(4) as pool:
+            answers = pool.map(lambda _: client.get("/search", params={"q": "pho"}).status_code, range(8))
+        assert set(answers) == {200}
+    assert len(loads) == 1
 
 
 def test_a_model_that_does_not_load_ends_the_service() -> None:
