@@ -65,7 +65,8 @@ def test_of_two_deploys_at_once_one_is_told_who_has_the_lock(target: Target) -> 
     before = Before.of(target)
     with target.load() as load, target.watch() as watch:
         with target.start_deploy(compose_release_soak_seconds=10, compose_release_version="v3") as first:
-            release = watch.until("soak")["release"]
+            # From here on it has more to do than the other one has until it asks for the lock.
+            release = watch.until("start")["release"]
             second = target.deploy(compose_release_version="v2")
             assert second.rc != 0
             for word in ("is locked by", "deploy v3", "Nothing was touched"):

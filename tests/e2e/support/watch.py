@@ -76,7 +76,7 @@ class Watch:
             for line in process.stdout:
                 self._seen.put(json.loads(line))
 
-    def until(self, phase: str, seconds: float = 60) -> dict[str, Any]:
+    def until(self, phase: str, seconds: float = 180) -> dict[str, Any]:
         """The journal at the first moment of `phase`; an AssertionError with what was seen instead."""
         end = time.monotonic() + seconds
         while True:
