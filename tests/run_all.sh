@@ -17,7 +17,7 @@ finish() {
     status=$?
     trap - EXIT
     # Its whole group, or the playbook under make would go on.
-    [ -z "$lab_pid" ] || { kill -TERM -- "-$lab_pid"; wait "$lab_pid"; } 2>/dev/null
+    [ -z "$lab_pid" ] || { kill -s TERM -- "-$lab_pid"; wait "$lab_pid"; } 2>/dev/null
     if [ "$lab_was_up" = no ] && lab_runs; then
         make lab-down || { status=1; report="$report  lab-down  failed\n"; }
     fi
