@@ -190,9 +190,9 @@ def test_a_cancelled_run_is_shut_out_and_what_a_killed_one_left_goes_with_it(
     seen: dict[str, dict[str, str]] = {}
     try:
         outcomes = job(between, workspace, playbook="status").run(
-            lambda step: seen.update({step: ssh_rules(closed.fleet)}), killed=lambda step: step == RUN
+            lambda step: seen.update({step: ssh_rules(closed.fleet)}), cancelled=lambda step: step == RUN
         )
-        assert outcomes[RUN].rc == -9, log(outcomes)
+        assert outcomes[RUN].rc == 130, log(outcomes)
         assert sorted(seen[CLOSE]) == ["198.51.100.2/32", f"{RUNNER}/32"], "the one of three hours ago is gone"
         assert ssh_rules(closed.fleet) == {"198.51.100.2/32": left["198.51.100.2/32"]}, "who still works is let be"
     finally:

@@ -42,7 +42,42 @@ umask 077
 private=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/davit.XXXXXXXX")
 sockets=$(mktemp -d)
 trap 'rm -rf "$private" "$sockets"' EXIT
-trap 'exit 143' INT TERM
+
+# GitHub cancels with INT and, 7.5 s later, TERM to this shell alone, and begins the next step when it has ended. So a command
+# has a process group of its own here, which is stopped before that: what lived on could open the port after it was closed.
+running=''
+in_a_group() {
+    running=yes
+    setsid "$@" &
+    code=0
+    wait "$!" || code=$?
+    running=''
+    return "$code"
+}
+
+# Without its group when it has just begun and has none yet.
+tell() { kill -s "$1" -- "-$!" || kill -s "$1" -- "$!"; } 2>/dev/null
+
+ended_within() {
+    tenths=$(($1 * 10))
+    while tell 0; do
+        [ "$tenths" -gt 0 ] || return 1
+        tenths=$((tenths - 1))
+        sleep 0.1
+    done
+}
+
+# INT lets Ansible tidy up; before a play begins it may be deaf to it. GitHub kills after 10 s.
+stop() {
+    trap '' INT TERM
+    if [ -n "$running" ] && [ -n "$!" ]; then
+        tell INT || :
+        ended_within 4 || { tell TERM || :; ended_within 3; } || tell KILL || :
+    fi
+    exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM
 
 # To close, nothing is needed that may be wrong.
 if [ "$access" != absent ]; then
@@ -60,33 +95,59 @@ if [ "$access" != absent ]; then
     export EC2_KNOWN_HOSTS="$known"
 fi
 
-[ -x "$davit/.venv/bin/ansible-playbook" ] || make --directory "$davit" setup
+# Milliseconds when all is there; what a cancelled run has left half done is repaired.
+in_a_group make --directory "$davit" setup
 PATH=$davit/.venv/bin:$PATH
 
 # As JSON by a program that knows how to quote.
-DAVIT_ACCESS=$access python - "$private/variables.json" <<'PYTHON'
+DAVIT_ACCESS=$access python - "$private" <<'PYTHON'
 import json
 import os
 import sys
+from pathlib import Path
 
+
+def fail(message):
+    sys.exit(f"::error title=Davit::{message}")
+
+
+def text(value):
+    """The value with every string marked as text: what somebody typed into a form is no template."""
+    if isinstance(value, str):
+        return {"__ansible_unsafe": value}
+    if isinstance(value, list):
+        return [text(one) for one in value]
+    if isinstance(value, dict):
+        if any(name.startswith("__ansible_") for name in value):
+            fail("'extra' has a name that begins with __ansible_, which is Ansible's own.")
+        return {name: text(one) for name, one in value.items()}
+    return value
+
+
+def write(name, variables):
+    (Path(sys.argv[1]) / name).write_text(json.dumps(text(variables)))
+
+
+login = {}
+if os.environ.get("DAVIT_REGISTRY_TOKEN"):
+    login["registry_login_username"] = os.environ.get("DAVIT_REGISTRY_USERNAME") or "davit"
+    login["registry_login_password"] = os.environ["DAVIT_REGISTRY_TOKEN"].strip()
 told = {}
 if os.environ.get("DAVIT_VERSION"):
     told["compose_release_version"] = os.environ["DAVIT_VERSION"]
-if os.environ.get("DAVIT_REGISTRY_TOKEN"):
-    told["registry_login_username"] = os.environ.get("DAVIT_REGISTRY_USERNAME") or "davit"
-    told["registry_login_password"] = os.environ["DAVIT_REGISTRY_TOKEN"].strip()
 try:
     told.update(json.loads(os.environ.get("DAVIT_EXTRA") or "{}"))
 except (TypeError, ValueError) as error:
-    sys.exit(f"::error title=Davit::'extra' is no JSON object: {error}")
+    fail(f"'extra' is no JSON object: {error}")
 if os.environ["DAVIT_ACCESS"]:
     # The same for all attempts of a run: what an earlier one has left is closed by the next.
     run = f"{os.environ.get('GITHUB_REPOSITORY', 'local')}/{os.environ.get('GITHUB_RUN_ID', '0')}"
     told.update(runner_access_state=os.environ["DAVIT_ACCESS"], runner_access_run=run)
-with open(sys.argv[1], "w") as stream:
-    json.dump(told, stream)
+write("login.json", login)
+write("variables.json", told)
 PYTHON
-set -- -i "$inventory" "$davit/playbooks/$playbook.yml"
+# The later file wins: a caller's own registry login over the token given here, and what this run is told over all.
+set -- -i "$inventory" "$davit/playbooks/$playbook.yml" -e "@$private/login.json"
 [ -z "${DAVIT_VARIABLES:-}" ] || set -- "$@" -e "@$workspace/$DAVIT_VARIABLES"
 set -- "$@" -e "@$private/variables.json"
 
@@ -98,7 +159,7 @@ export ANSIBLE_CONFIG="$davit/ansible.cfg" ANSIBLE_HOME="$davit/.ansible" LC_ALL
 export ANSIBLE_COLLECTIONS_PATH="$davit/.ansible/collections" DAVIT_REPORT_DIR="$report" ANSIBLE_FORCE_COLOR=1
 # A connection of its own: one that is still open from another run would not ask for the host's key.
 export ANSIBLE_SSH_CONTROL_PATH_DIR="$sockets/cp"
-ansible-playbook "$@" || {
+in_a_group ansible-playbook "$@" || {
     status=$?
     case $access in
         present) printf '::error title=Davit::Port 22 could not be opened for this runner; the log says why.\n' ;;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -18,6 +19,8 @@ from tests.e2e.support.wait import until
 
 ACTION = "$/.github/actions/davit"
 TIMEOUT = 600
+CANCEL = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))
+"""What GitHub sends to a cancelled step, and how many seconds it waits for the end after each."""
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 
 
@@ -28,6 +31,16 @@ class Outcome:
     rc: int
     log: str
     summary: str
+
+
+def cancel(process: subprocess.Popen[Any]) -> int:
+    """End a step as GitHub does: it tells the step's own process, and nothing that this one has begun."""
+    for number, seconds in CANCEL:
+        process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(seconds)
+    process.kill()
+    return process.wait()
 
 
 def evaluate(text: str, contexts: Mapping[str, Mapping[str, str]]) -> str:
@@ -64,10 +77,10 @@ class Job:
         return {"secrets": self.secrets, "inputs": given, "github": {"actor": "octocat", "token": self.token}}
 
     def run(
-        self, before: Callable[[str], None] = lambda _step: None, killed: Callable[[str], bool] = lambda _step: False
+        self, before: Callable[[str], None] = lambda _step: None, cancelled: Callable[[str], bool] = lambda _step: False
     ) -> dict[str, Outcome]:
         """The job's steps that are the action, by name, one after the other and to the first that fails; then those
-        that run always. `before` is told of each; where `killed` is true, the step dies as soon as a play begins."""
+        that run always. `before` is told of each; where `cancelled` is true, the step is as soon as a play begins."""
         workflow = yaml.safe_load((ROOT / f".github/workflows/{self.workflow}.yml").read_text())
         contexts = self._contexts(workflow)
         outcomes: dict[str, Outcome] = {}
@@ -78,10 +91,10 @@ class Job:
                 continue
             before(step["name"])
             with_ = {name: evaluate(str(value), contexts) for name, value in step["with"].items()}
-            outcomes[step["name"]] = self._step(with_, contexts, killed=killed(step["name"]))
+            outcomes[step["name"]] = self._step(with_, contexts, cancelled=cancelled(step["name"]))
         return outcomes
 
-    def _step(self, with_: Mapping[str, str], contexts: Mapping[str, Mapping[str, str]], *, killed: bool) -> Outcome:
+    def _step(self, with_: Mapping[str, str], contexts: Mapping[str, Mapping[str, str]], *, cancelled: bool) -> Outcome:
         action: dict[str, Any] = yaml.safe_load((ROOT / ".github/actions/davit/action.yml").read_text())
         unknown = set(with_) - set(action["inputs"])
         assert not unknown, f"the action has no input {unknown}"
@@ -103,13 +116,13 @@ class Job:
                 start_new_session=True,
             )
             try:
-                if killed:
+                if cancelled:
                     until(lambda: "PLAY [" in log.read_text(), 60)
                 else:
                     process.wait(TIMEOUT)
             finally:
                 if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    cancel(process)
         said = log.read_text()
         log.unlink()
         return Outcome(process.wait(), said, summary.read_text() if summary.exists() else "")
