@@ -74,8 +74,8 @@ class Step:
 
     def begin(self, **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            # As the runner starts a step, with the words of action.yml.
-            ["sh", "-e", "-c", 'exec "$GITHUB_ACTION_PATH/run.sh"'],
+            # As the runner starts a step, with the words of action.yml; tests that run in the background ignore INT.
+            ["env", "--default-signal=INT", "sh", "-e", "-c", 'exec "$GITHUB_ACTION_PATH/run.sh"'],
             env={**self.environment, **more},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,33 @@ def test_scripts_can_be_run(root: Path, project_files: list[Path]) -> None:
     scripts = [name for name in project_files if name.suffix == ".sh" or name == Path(".ci/run")]
     assert scripts
     assert [str(name) for name in scripts if not (root / name).stat().st_mode & 0o111] == []
+
+
+def left_out(root: Path) -> list[str]:
+    """What archives leave out: files, and folders, with which all that is in them goes."""
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=root, check=True, capture_output=True, text=True).stdout
+    names = {name for name in files.split("\0") if name}
+    names |= {f"{folder}/" for name in names for folder in Path(name).parents if folder != Path()}
+    asked = ["git", "check-attr", "--stdin", "-z", "export-ignore"]
+    told = subprocess.run(
+        asked, cwd=root, check=True, capture_output=True, text=True, input="\0".join(sorted(names))
+    ).stdout.split("\0")
+    return [name for name, value in zip(told[0::3], told[2::3], strict=False) if value not in ("unspecified", "unset")]
+
+
+def test_an_archive_holds_every_file(root: Path) -> None:
+    """GitHub runs a workflow's action from one, and the action needs the collection's self-link."""
+    assert left_out(root) == []
+
+
+@pytest.mark.parametrize("pattern", [".link", "/.link/", ".link/deep/self"])
+def test_what_an_archive_leaves_out_is_found(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / ".link/deep").mkdir(parents=True)
+    (tmp_path / ".link/deep/self").symlink_to("../..")
+    (tmp_path / ".gitattributes").write_text(f"{pattern} export-ignore\n")
+    for arguments in (["init", "--quiet"], ["add", "--all"]):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True, capture_output=True)
+    assert [name.rstrip("/") for name in left_out(tmp_path)] == [pattern.strip("/")]
 
 
 def test_the_self_link_makes_names_resolve_in_a_bare_clone(root: Path) -> None:

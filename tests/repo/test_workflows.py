@@ -59,7 +59,9 @@ def test_nothing_may_write_but_the_build_its_image() -> None:
 
 @pytest.mark.parametrize("name", HOSTS)
 def test_one_change_at_a_time_for_each_environment_and_none_is_cut_off(name: str) -> None:
-    assert WORKFLOWS[name]["concurrency"] == {"group": "davit-${{ inputs.environment }}", "cancel-in-progress": False}
+    """A rollback has a queue of its own: behind the deploy that it is to stop it would wait, or be pushed out."""
+    group = "davit-${{ inputs.environment }}${{ inputs.playbook == 'rollback' && '-rollback' || '' }}"
+    assert WORKFLOWS[name]["concurrency"] == {"group": group, "cancel-in-progress": False}
     assert WORKFLOWS[name]["jobs"]["run"]["environment"] == "${{ inputs.environment }}"
 
 
@@ -79,6 +81,19 @@ def test_the_port_is_closed_whatever_has_become_of_the_steps_before() -> None:
     assert closed == opened + 2
     assert steps[closed]["if"] == "always() && steps.role.outcome == 'success'"
     assert set(steps[closed]["with"]) == {"playbook", "inventory", "variables", "extra"}, "nothing that may be wrong"
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_report_is_kept_when_there_is_one_and_a_second_attempt_replaces_it(name: str) -> None:
+    (keep,) = [step for step in WORKFLOWS[name]["jobs"]["run"]["steps"] if step["name"] == "Keep the report"]
+    assert keep["if"] == "always() && steps.davit.outputs.report != ''"
+    assert keep["with"]["overwrite"] is True
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_caller_may_name_a_runner_of_its_own(name: str) -> None:
+    assert WORKFLOWS[name][True]["workflow_call"]["inputs"]["runs-on"]["default"] == "ubuntu-24.04"
+    assert WORKFLOWS[name]["jobs"]["run"]["runs-on"] == "${{ inputs.runs-on }}"
 
 
 def test_ci_runs_make_and_nothing_else() -> None:

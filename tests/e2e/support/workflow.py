@@ -107,7 +107,8 @@ class Job:
         summary, log = self.folder / "summary.md", self.folder / "step.log"
         with log.open("w") as stream:
             process = subprocess.Popen(
-                ["sh", "-e", "-c", run["run"]],
+                # Tests that run in the background ignore INT, and a shell cannot undo that.
+                ["env", "--default-signal=INT", "sh", "-e", "-c", run["run"]],
                 cwd=ROOT,
                 env=self._environment() | {name: evaluate(str(value), inner) for name, value in run["env"].items()},
                 stdin=subprocess.DEVNULL,
