@@ -198,12 +198,11 @@ class Engine:
     def ensure_volume(self, name: str, settings: Mapping[str, Any], labels: Mapping[str, str]) -> None:
         if self._exists("volume", name):
             return
-        argv = ["volume", "create", *_labels(labels)]
-        if settings.get("driver"):
-            argv += ["--driver", str(settings["driver"])]
-        for key, value in (settings.get("driver_opts") or {}).items():
-            argv += ["--opt", f"{key}={value}"]
-        self.docker(*argv, name)
+        driver = str(settings.get("driver") or "local")
+        # Over the socket, since options may hold a password, and arguments of a process are there for all to see.
+        wanted = {"Name": name, "Driver": driver, "DriverOpts": _options(settings), "Labels": dict(labels)}
+        if self._ask("POST", "/volumes/create", wanted, timeout=120.0) is None:
+            raise DavitError(f"The volume {name} cannot be made: the Docker engine knows no driver '{driver}'.")
 
     def _exists(self, kind: str, name: str) -> bool:
         try:
@@ -224,3 +223,8 @@ class Engine:
 
 def _labels(labels: Mapping[str, str]) -> list[str]:
     return [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+
+
+def _options(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The options for a volume's driver, with each ``$`` that Compose has doubled as it was meant."""
+    return {str(key): str(value).replace("$$", "$") for key, value in (settings.get("driver_opts") or {}).items()}

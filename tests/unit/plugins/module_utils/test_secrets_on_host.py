@@ -13,6 +13,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     ending,
+    engine_api,
     journal,
     module_run,
     plan,
@@ -188,3 +189,53 @@ def test_a_module_that_fails_does_not_say_a_secret(
     assert said["msg"] == "no login with [secret WORD]"
     assert (said["ended"], said["logs"]) == ({"release": "a", "cause": "[secret WORD]"}, {"web": ["[secret WORD]"]})
     assert "hunter2" not in json.dumps(said)
+
+
+OPTIONS = {"type": "cifs", "device": "//files/shop", "o": "username=shop,password=p$$w rd"}
+
+
+class Socket:
+    """The engine's socket: notes what is sent, answers each time the same. Commands to it are refused."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, status: int = 201, *, there: bool = False) -> None:
+        self.status, self.there, self.sent = status, there, list[tuple[str, str, Any]]()
+        monkeypatch.setattr(engine_api, "call", self.call)
+        monkeypatch.setattr(Engine, "_exists", lambda *_: self.there)
+        monkeypatch.setattr(Engine, "docker", lambda _self, *argv, **_: pytest.fail(f"in the arguments: {argv}"))
+
+    def call(self, method: str, path: str, body: Any = None, **_: Any) -> tuple[int, Any]:
+        self.sent.append((method, path, body))
+        return self.status, {"message": "no"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "driver", "options"),
+    [
+        ({}, "local", {}),
+        ({"driver": "rexray", "driver_opts": {"size": 5}}, "rexray", {"size": "5"}),
+        ({"driver_opts": OPTIONS}, "local", {**OPTIONS, "o": "username=shop,password=p$w rd"}),
+    ],
+)
+def test_the_options_of_a_volume_are_in_no_arguments(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], driver: str, options: dict[str, str]
+) -> None:
+    socket = Socket(monkeypatch)
+    Engine().ensure_volume("shop_data", settings, {"davit.app": "shop"})
+    wanted = {"Name": "shop_data", "Driver": driver, "DriverOpts": options, "Labels": {"davit.app": "shop"}}
+    assert socket.sent == [("POST", "/volumes/create", wanted)]
+
+
+def test_a_volume_that_is_there_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    socket = Socket(monkeypatch, there=True)
+    Engine().ensure_volume("shop_data", {"driver_opts": OPTIONS}, {})
+    assert socket.sent == []
+
+
+@pytest.mark.parametrize(("status", "said"), [(404, "knows no driver 'local'"), (500, "refused POST /volumes/create")])
+def test_a_volume_that_cannot_be_made_is_told_without_its_options(
+    monkeypatch: pytest.MonkeyPatch, status: int, said: str
+) -> None:
+    Socket(monkeypatch, status)
+    with pytest.raises(DavitError, match=said) as raised:
+        Engine().ensure_volume("shop_data", {"driver_opts": OPTIONS}, {})
+    assert "p$w" not in str(raised.value)
