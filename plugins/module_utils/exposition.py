@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.gates import shorten
 
 _NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 _TEXT = r'"((?:[^"\\]|\\.)*)"'
@@ -100,7 +101,7 @@ def parse(text: str) -> list[Sample]:
         except ValueError:
             value = None
         if match is None or value is None:
-            raise DavitError(f"line {number} of the metrics is no sample: {stripped[:80]!r}")
+            raise DavitError(f"line {number} of the metrics is no sample: {shorten(stripped, 80)!r}")
         labels = {key: _unescape(told) for key, told in _LABEL.findall(match[2] or "")}
         samples.append(Sample(match[1], labels, value))
     return samples

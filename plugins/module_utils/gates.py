@@ -8,6 +8,7 @@ exited, or an answer that stays wrong after the service said that it is ready.
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,11 @@ from typing import Any
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
+
+_SHOWN = 120
+"""Characters of a value in an answer that are shown of it."""
+_EXCERPT = 200
+"""Bytes of an answer that are shown of it."""
 
 
 @dataclass(frozen=True)
@@ -206,11 +212,18 @@ def _matches(seen: Any, wanted: Any) -> bool:
 
 
 def _show(value: Any) -> str:
-    return repr(value) if isinstance(value, _Missing) else json.dumps(value)[:120]
+    return repr(value) if isinstance(value, _Missing) else shorten(json.dumps(value), _SHOWN)
+
+
+def shorten(text: str, longest: int) -> str:
+    """``text``, and where it was cut if it was: what is left of a secret there is then found (see masking.py)."""
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def _excerpt(body: bytes) -> str:
-    text = " ".join(body[:200].decode("utf-8", "replace").split())
+    # A character that is cut in two is left out, since half of one would hide the secret before it.
+    begin = codecs.getincrementaldecoder("utf-8")("replace").decode(body[:_EXCERPT])
+    text = " ".join(begin.split()) + ("…" if len(body) > _EXCERPT else "")
     return f": {text}" if text else ""
 
 

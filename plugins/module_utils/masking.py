@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -20,8 +21,18 @@ SHORTEST = 4
 SHORTEST_PART = 8
 """Characters of what is only a part of a secret: a line of it, or what Base64 makes of its middle."""
 
-TEXTS = frozenset({"msg", "cause", "logs", "observed", "warnings", "notices", "refused", "evidence"})
+TEXTS = frozenset({"msg", "cause", "logs", "observed", "warnings", "notices", "refused", "problems", "error", "errors"})
 """Fields of a result or record that hold free text. Ids, paths and tokens are never changed: other steps need them."""
+
+CHECKS = frozenset({"checks", "evidence"})
+"""Fields that hold what checks have seen, which is free text in fields of any name."""
+
+FIXED = frozenset({"name", "level", "verdict"})
+"""Fields of a check that say which it is and how it ended."""
+
+_CUT = re.compile(r"(…|\.\.\.)")
+"""What stands where a text was cut."""
+_PERCENT = re.compile("%[0-9A-F]{2}")
 
 Pairs = Iterable["tuple[str, str]"]
 
@@ -41,8 +52,27 @@ class Mask:
         """``text`` without any secret."""
         # One after the other, since a pattern of them all would take seconds to compile for a secret of 64 KiB.
         for form in self._forms:
-            text = text.replace(form, f"[secret {self._names[form]}]")
-        return text
+            text = text.replace(form, self._name(form))
+        if not self._forms:
+            return text
+        # Before each mark that a cut left, and at the end, where a cut may have left none.
+        *parts, last = _CUT.split(text)
+        whole = [self._without_tail(part, SHORTEST) if number % 2 == 0 else part for number, part in enumerate(parts)]
+        return "".join(whole) + self._without_tail(last, SHORTEST_PART)
+
+    def _name(self, form: str) -> str:
+        return f"[secret {self._names[form]}]"
+
+    def _without_tail(self, text: str, shortest: int) -> str:
+        """``text`` without the beginning of a secret, of ``shortest`` characters or more, at its end."""
+        begin, found = len(text), ""
+        for form in self._forms:
+            here = text.find(form[:shortest], max(0, len(text) - len(form)), begin + shortest - 1)
+            while here != -1 and not form.startswith(text[here:]):
+                here = text.find(form[:shortest], here + 1, begin + shortest - 1)
+            if here != -1:
+                begin, found = here, form
+        return text[:begin] + self._name(found) if found else text
 
     def texts(self, value: Any) -> Any:
         """``value`` with every text in it masked, however deep."""
@@ -55,12 +85,31 @@ class Mask:
         return value
 
     def record(self, value: Any) -> Any:
-        """``value`` with the fields of free text masked (TEXTS), however deep they lie."""
+        """``value`` with the fields of free text masked (TEXTS, and those of CHECKS), however deep they lie."""
         if isinstance(value, Mapping):
-            return {key: self.texts(entry) if key in TEXTS else self.record(entry) for key, entry in value.items()}
+            return {key: self._field(key, entry) for key, entry in value.items()}
         if isinstance(value, (list, tuple)):
             return [self.record(entry) for entry in value]
         return value
+
+    def _field(self, key: Any, value: Any) -> Any:
+        if key in CHECKS and isinstance(value, (list, tuple)):
+            return [self._check(entry) for entry in value]
+        return self.texts(value) if key in TEXTS | CHECKS else self.record(value)
+
+    def _check(self, value: Any) -> Any:
+        """A check, of which every text is free that does not say which it is: so is that of a field to come."""
+        if not isinstance(value, Mapping):
+            return self.texts(value)
+        return {key: entry if key in FIXED else self._seen(entry) for key, entry in value.items()}
+
+    def _seen(self, value: Any) -> Any:
+        """As ``texts``, and the keys too: a service chooses the labels of its metrics."""
+        if isinstance(value, Mapping):
+            return {self.texts(key): self._seen(entry) for key, entry in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._seen(entry) for entry in value]
+        return self.texts(value)
 
 
 def _forms(value: str) -> Iterator[str]:
@@ -71,14 +120,40 @@ def _forms(value: str) -> Iterator[str]:
     for plain in dict.fromkeys((value, value.strip())):
         if len(plain) < SHORTEST:
             continue
-        yield plain
-        yield from (json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1], repr(plain)[1:-1])
-        yield from (quote(plain, safe=""), quote(plain), quote_plus(plain), html.escape(plain))
+        yield from (plain, repr(plain)[1:-1])
+        # As an excerpt has it (see gates.py).
+        collapsed = " ".join(plain.split())
+        if len(collapsed) >= SHORTEST:
+            yield collapsed
+        yield from _in_json(plain)
+        yield from _in_url(plain)
+        yield from _in_html(plain)
         yield from (plain.replace("'", "'\\''"), plain.replace("'", "'\"'\"'"), plain.replace("$", "$$"))
         yield from _in_base64(plain.encode())
     parts = {line.strip() for line in value.splitlines()} - {value.strip()}
     for part in sorted(part for part in parts if len(part) >= SHORTEST_PART):
         yield from (part, json.dumps(part)[1:-1])
+
+
+def _in_json(plain: str) -> Iterator[str]:
+    """As Python, Go (which writes & < > by their numbers), Jinja (the apostrophe as well) and PHP (``\\/``) do."""
+    for text in (json.dumps(plain)[1:-1], json.dumps(plain, ensure_ascii=False)[1:-1]):
+        go = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+        yield from (text, go, go.replace("'", "\\u0027"), text.replace("/", "\\/"))
+
+
+def _in_url(plain: str) -> Iterator[str]:
+    """As Python does, and JavaScript's encodeURIComponent; with either case of the hexadecimal digits."""
+    for text in (quote(plain, safe=""), quote(plain), quote_plus(plain), quote(plain, safe="!*'()")):
+        yield from (text, _PERCENT.sub(lambda found: found[0].lower(), text))
+
+
+def _in_html(plain: str) -> Iterator[str]:
+    """As Python does, and with the quotes as Go, Jinja, JavaScript's and PHP's libraries write them."""
+    yield html.escape(plain)
+    text = html.escape(plain, quote=False)
+    for double, single in (("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&#039;")):
+        yield text.replace('"', double).replace("'", single)
 
 
 def _is_text(value: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -15,11 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.davit.ec2.plugins.module_utils import masking, store
+from ansible_collections.davit.ec2.plugins.module_utils import exposition, gates, masking, store
+from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer, HttpCheck
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.masking import Mask
 
-HOSTILE = "p$wörd'\"<&>\\ 5%+\nsecond line of it\n"
+HOSTILE = "p$wörd'\"<&>\\ 5%+/(é)!*\nsecond line of it\n"
+
+
+def in_go(text: str) -> str:
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
 FORMS: list[Callable[[str], str]] = [
     str,
     str.strip,
@@ -29,7 +38,18 @@ FORMS: list[Callable[[str], str]] = [
     quote,
     quote_plus,
     lambda value: quote(value, safe=""),
+    lambda value: " ".join(value.split()),
     html.escape,
+    lambda value: html.escape(value, quote=False).replace('"', "&#34;").replace("'", "&#39;"),
+    lambda value: html.escape(value).replace("&#x27;", "&#39;"),
+    lambda value: html.escape(value).replace("&#x27;", "&#039;"),
+    # As Go and Jinja write JSON, PHP, and JavaScript's encodeURIComponent.
+    lambda value: in_go(json.dumps(value, ensure_ascii=False)),
+    lambda value: in_go(json.dumps(value)).replace("'", "\\u0027"),
+    lambda value: json.dumps(value).replace("/", "\\/"),
+    lambda value: quote(value, safe="!*'()"),
+    lambda value: re.sub("%..", lambda found: found[0].lower(), quote(value, safe="!*'()")),
+    lambda value: re.sub("%..", lambda found: found[0].lower(), quote_plus(value)),
     shlex.quote,
     lambda value: value.replace("$", "$$"),
     lambda value: base64.b64encode(value.encode()).decode(),
@@ -92,11 +112,67 @@ def test_only_free_text_of_a_record_is_touched() -> None:
     }
 
 
+def test_every_text_of_a_check_is_touched_but_which_it_is_and_how_it_ended() -> None:
+    """Also that of a field that comes later."""
+    fixed = {"name": "pass", "level": "pass", "verdict": "pass"}
+    seen = {"observed": "pass", "errors": {"count": 2, "first": "x pass"}, "values": {"a=pass": 1.5}, "new": ["pass"]}
+    masked = {
+        "observed": "[secret PIN]",
+        "errors": {"count": 2, "first": "x [secret PIN]"},
+        "values": {"a=[secret PIN]": 1.5},
+        "new": ["[secret PIN]"],
+    }
+    mask = Mask([("PIN", "pass")])
+    for field in ("checks", "evidence"):
+        assert mask.record({field: [{**fixed, **seen}]}) == {field: [{**fixed, **masked}]}
+    assert mask.record({"findings": [{"evidence": "pass"}]}) == {"findings": [{"evidence": "[secret PIN]"}]}
+
+
+LONG = "hunter2-and-more\nand more still"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("token: hunter2-a…", "token: [secret TOKEN]…"),
+        ("hunt… instead of hunter2…", "[secret TOKEN]… instead of [secret TOKEN]…"),
+        ("hunter2 and hunter2-and... (given up)", "hunter2 and [secret TOKEN]... (given up)"),
+        ('{"token": "hunter2-and-more\\nand m…', '{"token": "[secret TOKEN]\\n[secret TOKEN]…'),
+        ("hunhunter2…", "hun[secret TOKEN]…"),
+        ("hunter2-", "[secret TOKEN]"),
+        # What other words begin with as well.
+        ("hun…", "hun…"),
+        ("hunter2", "hunter2"),
+        ("hunter2-b…", "hunter2-b…"),
+        ("waiting ...", "waiting ..."),
+    ],
+)
+def test_the_beginning_of_a_secret_that_a_cut_left_is_hidden(text: str, said: str) -> None:
+    assert Mask([("TOKEN", LONG), ("OTHER", "swordfish")]).text(text) == said
+
+
+@pytest.mark.parametrize("before", range(90, 125))
+def test_no_excerpt_of_an_answer_keeps_a_part_of_a_secret(before: int) -> None:
+    value = "pässwörd  <0123456789abcdef> of a service"
+    told = {"text": "x" * before + value}
+    plain = f"<{'x' * (before + 70)}{value}".encode()
+    seen = [
+        gates.judge_answer(HttpCheck("c", "/", json={"text": ""}), Answer(200, json.dumps(told).encode())).observed,
+        gates.judge_answer(HttpCheck("c", "/", json={"text": ""}), Answer(200, plain)).observed,
+        gates.judge_answer(HttpCheck("c", "/"), Answer(500, plain)).observed,
+    ]
+    with pytest.raises(DavitError) as raised:
+        exposition.parse("x" * (before - 40) + " " + value)
+    for text in (*seen, str(raised.value)):
+        assert "ssw" not in Mask([("TOKEN", value)]).text(text), text
+
+
 def test_a_large_secret_costs_no_time() -> None:
     value = "".join(f"{number:07x}\n" for number in range(8192))
     begin = time.process_time()
     mask = Mask([("LARGE", value)])
     assert mask.text(f"before {value} after") == "before [secret LARGE] after"
+    assert mask.text(f"before {value[:5000]}…") == "before [secret LARGE]…"
     assert time.process_time() - begin < 2
 
 
