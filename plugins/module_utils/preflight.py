@@ -273,14 +273,14 @@ def _lay_out(request: Request, stage_dir: Path) -> None:
 
 
 def _environment_files(model: Mapping[str, Any], variables: Mapping[str, str], stage_dir: Path) -> None:
-    store.make_private(stage_dir / "env")
-    for name, variable in running_file.environment_files(model).items():
+    for path, variable in running_file.environment_files(model).items():
         if variable not in variables:
             raise DavitError(
-                f"The secret '{name}' is read from the variable {variable}, which has no value."
+                f"The secret '{path.partition('/')[2]}' is read from the variable {variable}, which has no value."
                 " Set it in compose_release_secrets."
             )
-        store.write(stage_dir / "env" / name, variables[variable].encode(), 0o444)
+        store.make_private((stage_dir / path).parent)
+        store.write(stage_dir / path, variables[variable].encode(), 0o444)
 
 
 def _judge(request: Request, model: dict[str, Any], stage_dir: Path, version: str, live: Release | None) -> Staged:

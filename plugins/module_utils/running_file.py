@@ -125,32 +125,41 @@ def _submodel(model: Mapping[str, Any], services: Mapping[str, Model], files_dir
     for kind, names in used.items():
         section = {n: copy.deepcopy(dict(model.get(kind) or {}).get(n) or {}) for n in sorted(names)}
         for name, entry in section.items():
-            _neutral_entry(kind, name, entry, files_dir)
+            _neutral_entry(kind, entry, files_dir)
+            if entry.pop("environment", None) is not None and kind in ("secrets", "configs"):
+                entry["file"] = f"{HERE}/{_environment_file(model, kind, name)}"
         if section:
             made[kind] = section
     return made
 
 
-def _neutral_entry(kind: str, name: str, entry: Model, files_dir: str) -> None:
+def _neutral_entry(kind: str, entry: Model, files_dir: str) -> None:
     if kind != "volumes" or not entry.get("external"):
         entry.pop("name", None)
     if kind == "networks":
         entry.pop("ipam", None)
     if "file" in entry:
         entry["file"] = _from_here(str(entry["file"]), files_dir)
-    if "environment" in entry and kind in ("secrets", "configs"):
-        entry.pop("environment")
-        entry["file"] = f"{HERE}/env/{name}"
+
+
+def _variable_of(model: Mapping[str, Any], kind: str, name: str) -> str:
+    return str(((model.get(kind) or {}).get(name) or {}).get("environment") or "")
+
+
+def _environment_file(model: Mapping[str, Any], kind: str, name: str) -> str:
+    """Where the content of a secret or config from the environment lies; two of one name are kept apart."""
+    shared = kind == "configs" and _variable_of(model, "secrets", name)
+    return f"{'env-configs' if shared else 'env'}/{name}"
 
 
 def environment_files(model: Mapping[str, Any]) -> dict[str, str]:
-    """Name to variable for each secret or config that Compose would read from the environment."""
-    found = {}
-    for kind in ("secrets", "configs"):
-        for name, entry in (model.get(kind) or {}).items():
-            if (entry or {}).get("environment"):
-                found[str(name)] = str(entry["environment"])
-    return found
+    """Path to variable for each secret or config that Compose would read from the environment."""
+    return {
+        _environment_file(model, kind, name): _variable_of(model, kind, name)
+        for kind in ("secrets", "configs")
+        for name in model.get(kind) or {}
+        if _variable_of(model, kind, name)
+    }
 
 
 def put_in(value: Any, stand_ins: Mapping[str, str]) -> Any:

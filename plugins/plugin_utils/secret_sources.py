@@ -7,6 +7,7 @@ No message of this file holds a value.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -103,10 +104,16 @@ def _wrong(variable: str, entry: Any) -> str:
 
 def ambiguous(plain: Iterable[str], sources: Iterable[str], environment: Iterable[str]) -> list[str]:
     """A line for each variable that is given in more than one place."""
-    wanted = set(sources)
-    found = [(n, "compose_release_secrets") for n in sorted(wanted & set(plain))]
-    found += [(n, "compose_release_environment") for n in sorted(wanted & set(environment))]
-    return [f"{name}: it is in compose_release_secret_sources and in {other}; keep one" for name, other in found]
+    places = (
+        ("compose_release_secret_sources", set(sources)),
+        ("compose_release_secrets", set(plain)),
+        ("compose_release_environment", set(environment)),
+    )
+    return [
+        f"{name}: it is in {one} and in {other}; keep one"
+        for (one, names), (other, others) in itertools.combinations(places, 2)
+        for name in sorted(names & others)
+    ]
 
 
 def check_plain(plain: Mapping[str, Any]) -> Outcome:

@@ -240,11 +240,27 @@ def test_a_sibling_of_the_directory_is_not_inside_it() -> None:
 
 
 def test_a_secret_of_the_environment_becomes_a_file() -> None:
-    assert rf.environment_files(model()) == {"token": "TOKEN"}
+    assert rf.environment_files(model()) == {"env/token": "TOKEN"}
     assert released()["secrets"] == {
         "key": {"file": "/opt/davit/apps/shop/releases/R/files/key.pem"},
         "token": {"file": "/opt/davit/apps/shop/releases/R/env/token"},
     }
+
+
+def test_a_secret_and_a_config_of_one_name_have_a_file_each() -> None:
+    given = model()
+    given["configs"] = {"token": {"environment": "CONFIG"}, "alone": {"environment": "ALONE"}}
+    given["services"]["web"]["configs"] = [{"source": "token"}, {"source": "alone"}]
+    assert rf.environment_files(given) == {
+        "env/token": "TOKEN",
+        "env-configs/token": "CONFIG",
+        "env/alone": "ALONE",
+    }
+    made = rf.split(given, "/stage/files", DB).release
+    assert (made["secrets"]["token"], made["configs"]) == (
+        {"file": f"{rf.HERE}/env/token"},
+        {"alone": {"file": f"{rf.HERE}/env/alone"}, "token": {"file": f"{rf.HERE}/env-configs/token"}},
+    )
 
 
 def test_own_paths_are_those_that_travel() -> None:

@@ -52,6 +52,9 @@ def test_a_name_in_two_places_is_ambiguous() -> None:
         "A: it is in compose_release_secret_sources and in compose_release_secrets; keep one",
         "B: it is in compose_release_secret_sources and in compose_release_environment; keep one",
     ]
+    assert ss.ambiguous(["A", "D"], [], ["D"]) == [
+        "D: it is in compose_release_secrets and in compose_release_environment; keep one"
+    ]
 
 
 @pytest.mark.parametrize(
