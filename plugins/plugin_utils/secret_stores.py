@@ -27,6 +27,11 @@ _CONNECTION = {
     "region": "region_name",
 }
 _DENIED = {"AccessDeniedException", "AccessDenied", "UnrecognizedClientException"}
+_OF_ONE = {
+    *("AccessDeniedException", "AccessDenied", "ValidationException", "InvalidParameterException", "InvalidKeyId"),
+    *("InvalidRequestException", "DecryptionFailure", "ParamValidationError"),
+}
+"""What may be the fault of one entry of a batch. Anything else is said of all, such as that the keys have expired."""
 _MISSING = {"ParameterNotFound", "ParameterVersionNotFound", "ResourceNotFoundException"}
 
 
@@ -52,7 +57,10 @@ def client_of(connection: Mapping[str, Any]) -> Callable[[str], Any]:
 
     def make(service: str) -> Any:
         session = boto3.session.Session(botocore_session=below, **given)
-        return session.client(service, endpoint_url=connection.get("endpoint_url") or None, config=patience)
+        try:
+            return session.client(service, endpoint_url=connection.get("endpoint_url") or None, config=patience)
+        except ValueError as error:
+            raise DavitError(f"compose_release_secret_aws cannot be used: {error}") from error
 
     return make
 
@@ -85,19 +93,18 @@ def _ask_ssm(client: Any, items: Sequence[Item]) -> dict[Item, Found | str]:
 
 
 def _ssm_batch(client: Any, batch: Sequence[Item]) -> dict[Item, Found | str]:
-    import botocore.exceptions
-
-    try:
-        answer = client.get_parameters(Names=[_ssm_name(item) for item in batch], WithDecryption=True)
-    except botocore.exceptions.ClientError as error:
-        if len(batch) == 1:
-            return {batch[0]: explain(*_words(error))}
+    answer, code, why = _call(client.get_parameters, Names=[_ssm_name(item) for item in batch], WithDecryption=True)
+    if code and (len(batch) == 1 or code not in _OF_ONE):
+        return dict.fromkeys(batch, why)
+    if code:
         # One that is denied, or a name that cannot be, fails all of them: each alone tells which.
-        return {item: answer for one in batch for item, answer in _ssm_batch(client, [one]).items()}
-    by_name = {key: p for p in answer["Parameters"] for key in (p["Name"], p.get("ARN")) if key}
+        return {item: told for one in batch for item, told in _ssm_batch(client, [one]).items()}
+    named = [(key, p) for p in answer["Parameters"] for key in (p["Name"], p.get("ARN")) if key]
+    # A name may choose a version itself, as in /shop/db:3.
+    by_name = {**dict(named), **{key + str(p.get("Selector") or ""): p for key, p in named}}
     found: dict[Item, Found | str] = {}
     for item in batch:
-        parameter = by_name.get(item.name)
+        parameter = by_name.get(_ssm_name(item)) or by_name.get(item.name)
         missing = explain("ParameterNotFound", "")
         found[item] = Found(parameter["Value"], str(parameter["Version"])) if parameter else missing
     return found
@@ -122,24 +129,17 @@ def _ask_secrets_manager(client: Any, items: Sequence[Item]) -> dict[Item, Found
 
 def _secrets_batch(client: Any, batch: Sequence[Item]) -> dict[Item, Found | str]:
     """What one call tells; without the permission for it nothing, and whatever is left is asked for by itself."""
-    import botocore.exceptions
-
-    try:
-        answer = client.batch_get_secret_value(SecretIdList=[item.name for item in batch])
-    except botocore.exceptions.ClientError:
-        return {}
+    answer, code, why = _call(client.batch_get_secret_value, SecretIdList=[item.name for item in batch])
+    if code:
+        return {} if code in _OF_ONE else dict.fromkeys(batch, why)
     by_name = {key: one for one in answer.get("SecretValues", []) for key in (one["Name"], one["ARN"])}
     return {item: _text_of(by_name[item.name]) for item in batch if item.name in by_name}
 
 
 def _secret(client: Any, item: Item) -> Found | str:
-    import botocore.exceptions
-
     chosen = {"VersionId": item.version, "VersionStage": item.label}
-    try:
-        return _text_of(client.get_secret_value(SecretId=item.name, **{k: v for k, v in chosen.items() if v}))
-    except botocore.exceptions.ClientError as error:
-        return explain(*_words(error))
+    answer, code, why = _call(client.get_secret_value, SecretId=item.name, **{k: v for k, v in chosen.items() if v})
+    return why if code else _text_of(answer)
 
 
 def _text_of(value: Mapping[str, Any]) -> Found | str:
@@ -149,6 +149,19 @@ def _text_of(value: Mapping[str, Any]) -> Found | str:
         return Found(bytes(value.get("SecretBinary") or b"").decode(), str(value["VersionId"]))
     except UnicodeDecodeError:
         return "it is binary, and an environment variable holds text"
+
+
+def _call(method: Callable[..., Any], **arguments: Any) -> tuple[Any, str, str]:
+    """An answer; or the code of the error, and why in words, also when boto3 itself refuses an argument."""
+    import botocore.exceptions
+
+    try:
+        return method(**arguments), "", ""
+    except botocore.exceptions.ClientError as error:
+        code, words = _words(error)
+        return None, code or "Unknown", explain(code, words)
+    except botocore.exceptions.ParamValidationError as error:
+        return None, "ParamValidationError", " ".join(str(error).split())
 
 
 def _words(error: Any) -> tuple[str, str]:

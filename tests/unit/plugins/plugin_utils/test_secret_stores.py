@@ -166,5 +166,58 @@ def test_an_option_that_aws_does_not_have_is_named_without_its_value() -> None:
     assert "c4n4ry" not in str(caught.value)
 
 
+def test_an_argument_that_boto3_refuses_is_the_fault_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Manager(SecretsManager):
+        def get_secret_value(self, SecretId: str, **chosen: str) -> dict[str, Any]:  # noqa: N803
+            if chosen.get("VersionId") == "3":
+                raise botocore.exceptions.ParamValidationError(report="Invalid length for parameter VersionId")
+            return super().get_secret_value(SecretId, **chosen)
+
+    good, bad = Item("secretsmanager", "a"), Item("secretsmanager", "a", version="3")
+    answers = ask(monkeypatch, [bad, good], secretsmanager=Manager({"a": "1"}))
+    assert answers[good] == Found("1", "id of a")
+    assert answers[bad] == "Parameter validation failed: Invalid length for parameter VersionId"
+
+
+def test_a_name_may_choose_a_version_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Selecting(Ssm):
+        def get_parameters(self, Names: list[str], WithDecryption: bool) -> dict[str, Any]:  # noqa: N803
+            answer = super().get_parameters(Names, WithDecryption)
+            for asked, told in zip(sorted(Names), answer["Parameters"], strict=True):
+                _name, colon, chosen = asked.removeprefix(ARN).partition(":")
+                told["Selector"] = colon + chosen
+            return answer
+
+    ssm = Selecting({"/db": "new", "/db:3": "old", "/db:prod": "labelled"})
+    new, old, prod, whole = items = [Item("ssm", name) for name in ("/db", "/db:3", "/db:prod", f"{ARN}/db:3")]
+    answers = ask(monkeypatch, items, ssm=ssm)
+    assert (answers[new], answers[old]) == (Found("new", "7"), Found("old", "3"))
+    assert (answers[prod], answers[whole]) == (Found("labelled", "5"), Found("old", "3"))
+
+
+def test_what_is_wrong_with_all_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Expired:
+        calls = 0
+
+        def refuse(self, **_: Any) -> None:
+            self.calls += 1
+            raise refused("ExpiredTokenException", "GetParameters")
+
+        get_parameters = batch_get_secret_value = get_secret_value = refuse
+
+    for store in ("ssm", "secretsmanager"):
+        client = Expired()
+        items = [Item(store, f"/p{number}") for number in range(9)]
+        answers = ask(monkeypatch, items, **{store: client})
+        assert set(answers.values()) == {"ExpiredTokenException: words of ExpiredTokenException"}
+        assert (len(answers), client.calls) == (9, 1)
+
+
+def test_an_endpoint_that_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    with pytest.raises(DavitError, match="Invalid endpoint: moto:5000"):
+        secret_stores.ask([Item("ssm", "/a")], {"region": "eu-central-1", "endpoint_url": "moto:5000"})
+
+
 def test_nothing_is_asked_without_a_question() -> None:
     assert secret_stores.ask([], {"nonsense": True}) == {}
