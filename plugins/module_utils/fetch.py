@@ -7,7 +7,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -231,7 +230,7 @@ def stateful_directory(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> Pa
     releases, since those are removed in time."""
     content = [pinned.stateful, file_hashes(stage_dir, [pinned.stateful])]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return layout.home / "stateful" / digest[:12]
+    return layout.stateful_files / digest[:12]
 
 
 def stateful_model(layout: AppLayout, stage_dir: Path, pinned: Pinned, names: Names) -> running_file.Model:
@@ -330,13 +329,13 @@ def _build(layout: AppLayout, stage_dir: Path, release: Release, pinned: Pinned,
         _copy(part, stage_dir, building)
     published = drill.published(release.endpoints, release.drill)
     running = running_file.name_release(pinned.release, layout.app, release.project, home, published, names)
-    store.write_json(building / store.RUNNING, running)
+    store.write_compose(building / store.RUNNING, running)
     if release.jobs:
         network = layout.stateful_network if release.stateful else None
         jobs = running_file.name_jobs(pinned.jobs, layout.app, release.project, network, home, names)
-        store.write_json(building / store.JOBS, jobs)
+        store.write_compose(building / store.JOBS, jobs)
     if release.stateful:
-        store.write_json(building / store.STATEFUL, stateful_model(layout, stage_dir, pinned, names))
+        store.write_compose(building / store.STATEFUL, stateful_model(layout, stage_dir, pinned, names))
         _keep_stateful_files(layout, stage_dir, pinned)
     volumes = {
         **running_file.volumes_to_keep(pinned.release, layout.app, names),
@@ -358,15 +357,10 @@ def _keep_stateful_files(layout: AppLayout, stage_dir: Path, pinned: Pinned) -> 
     store.remove_tree(building)
     building.mkdir(mode=0o700)
     _copy(pinned.stateful, stage_dir, building)
-    building.rename(target)
+    store.put_in_place(building, target)
 
 
 def _copy(model: running_file.Model, stage_dir: Path, target: Path) -> None:
     """Copy what ``model`` mounts; readable, since containers need not run as root."""
     for own in sorted(running_file.own_paths(model)):
-        source, made = stage_dir / own, target / own
-        made.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, made, dirs_exist_ok=True)
-        else:
-            shutil.copy(source, made)
+        store.copy(stage_dir / own, target / own)

@@ -110,6 +110,11 @@ class AppLayout:
         return self.home / "stateful.yaml"
 
     @property
+    def stateful_files(self) -> Path:
+        """What the stateful services mount of the project, in a folder for each state of it."""
+        return self.home / "stateful"
+
+    @property
     def adoption(self) -> Path:
         """What was taken over from a stack of before, and how to give it back while that is not final."""
         return self.home / "adoption.json"

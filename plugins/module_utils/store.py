@@ -8,8 +8,10 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -27,6 +29,9 @@ SECRETS = "secrets.json"
 """The values of the release's secrets by name, so that they can be taken out of what people are shown."""
 CANONICAL = "canonical.json"
 """What may be shown of the Compose file; older releases have none."""
+
+_ESCAPE = re.compile(r"(\\ud[89ab]..\\ud[c-f]..)|\\.")
+"""An escape of JSON; the group is one of a character beyond U+FFFF."""
 
 
 def make_private(directory: Path) -> None:
@@ -63,6 +68,12 @@ def sweep_unfinished(directory: Path, seconds: float = 3600.0) -> None:
 
 def write_json(path: Path, document: Any, mode: int = 0o600) -> None:
     write(path, (json.dumps(document, indent=2, sort_keys=True) + "\n").encode(), mode)
+
+
+def write_compose(path: Path, document: Any) -> None:
+    """As ``write_json``, for a file that Compose reads as YAML, which knows no surrogate pairs."""
+    text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+    write(path, _ESCAPE.sub(lambda found: json.loads(f'"{found[0]}"') if found[1] else found[0], text).encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -184,8 +195,27 @@ def publish_release(layout: AppLayout, release_id: str, built: Path) -> None:
     target = layout.release(release_id)
     if target.exists():
         raise DavitError(f"{target} exists already; releases are never overwritten.")
+    put_in_place(built, target)
+
+
+def put_in_place(built: Path, target: Path) -> None:
+    """Let what was built beside ``target`` be there in one step, on disk before this returns."""
     built.rename(target)
-    _sync_directory(layout.releases)
+    _sync_directory(target.parent)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file, or a folder with all below it, on disk before this returns."""
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+        target.chmod(stat.S_IMODE(source.stat().st_mode))
+        for entry in sorted(source.iterdir()):
+            copy(entry, target / entry.name)
+        _sync_directory(target)
+    else:
+        write(target, source.read_bytes(), stat.S_IMODE(source.stat().st_mode))
+    _sync_directory(target.parent)
 
 
 def remove_tree(path: Path) -> None:

@@ -9,6 +9,7 @@ next one sees what is left. A deploy that comes meanwhile waits for the kernel's
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -63,6 +64,7 @@ def clean_up(layout: AppLayout, keep: int, drain: float, engine: Engine | None =
                 attempt(problems, partial(engine.remove_project, project))
             for name in what.forget:
                 attempt(problems, partial(forget, layout, name, engine))
+            attempt(problems, partial(_sweep_stateful_files, layout, engine))
         exported.refresh(layout, engine)
     return problems
 
@@ -110,6 +112,24 @@ def forget(layout: AppLayout, name: str, engine: Engine) -> None:
     store.remove_tree(layout.release(name))
     for image in plan.images_to_remove([going], [*staying, *_images_of_other_apps(layout)]):
         engine.remove_image(image)
+
+
+def _sweep_stateful_files(layout: AppLayout, engine: Engine) -> None:
+    """Remove the files of stateful services that nothing names any more: not what runs, nor any release, whole or not.
+
+    They may be secrets. Whoever makes such files, and the release that names them, holds the app's lock.
+    """
+    if not layout.stateful_files.is_dir():
+        return
+    files = [layout.stateful_file, *layout.releases.glob(f"*/{store.STATEFUL}")]
+    naming = [path.read_bytes() for path in files if path.exists()]
+    left = [path for path in layout.stateful_files.iterdir() if not any(path.name.encode() in text for text in naming)]
+    if left:
+        # A container may still run as an earlier file had it, after a change that failed.
+        running = json.dumps(engine.stack(layout.stateful_project))
+        for path in left:
+            if path.name not in running:
+                store.remove_tree(path)
 
 
 def _images(layout: AppLayout, name: str) -> tuple[str, ...]:

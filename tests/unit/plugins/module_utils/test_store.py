@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.davit.ec2.plugins.module_utils import store
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -178,6 +179,37 @@ def test_a_killed_process_leaves_no_lock(layout: AppLayout) -> None:
         holder.wait()
     with store.locked(layout.lock):
         pass
+
+
+def test_a_copy_is_on_disk_with_its_modes_before_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.add(str(Path(f"/proc/self/fd/{handle}").readlink())))
+    source, target = tmp_path / "conf", tmp_path / "release" / "files" / "conf"
+    (source / "sub").mkdir(parents=True)
+    for name, mode in (("a", 0o444), ("sub/b", 0o755)):
+        (source / name).write_text(name)
+        (source / name).chmod(mode)
+    store.copy(source, target)
+    store.copy(source / "a", tmp_path / "release" / "alone")
+    copies = (("files/conf/a", "a", 0o444), ("files/conf/sub/b", "sub/b", 0o755), ("alone", "a", 0o444))
+    for name, content, mode in copies:
+        made = tmp_path / "release" / name
+        assert (made.read_text(), made.stat().st_mode & 0o777) == (content, mode)
+    assert {str(path) for path in (target, target / "sub", target.parent, tmp_path / "release")} <= synced
+    assert sum("/.a." in name or "/.b." in name or "/.alone." in name for name in synced) == 3
+
+
+def test_what_compose_reads_has_no_surrogate_pairs(tmp_path: Path) -> None:
+    hard = "".join(map(chr, (7, 0x7F, 0x85, 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)))
+    document = {"a": "é \U0001f600", "b": hard, "c": "\\ud83d\\ude00 \\", "\U00010000": ['"\\']}
+    store.write_compose(tmp_path / "x", document)
+    text = (tmp_path / "x").read_bytes().decode()
+    assert json.loads(text) == yaml.safe_load(text) == document
+    assert sorted({c for c in text if c > "~"}) == ["\U00010000", "\U0001f600"]
+    store.write_compose(tmp_path / "x", {"b": hard})
+    plain = (tmp_path / "x").read_bytes()
+    store.write_json(tmp_path / "x", {"b": hard})
+    assert plain == (tmp_path / "x").read_bytes(), "a file without such a character stays the same"
 
 
 def test_json_is_written_in_a_stable_order(tmp_path: Path) -> None:
