@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -52,6 +53,12 @@ TOKEN_ARGUMENTS: dict[str, Any] = {
 
 STEP_ARGUMENTS: dict[str, Any] = {**TOKEN_ARGUMENTS, "release": {"type": "str", "required": True}}
 
+OWN_MASK = frozenset({"secrets", "gate", "http"})
+"""Arguments for whose sake a module's results are masked here and not by Ansible (see _without_secrets)."""
+
+_TOKEN = re.compile("auth|cookie|key|pass|secret|session|token", re.IGNORECASE)
+"""In the name of a header: its value is a secret."""
+
 
 def layout_of(parameters: Mapping[str, Any]) -> AppLayout:
     return AppLayout(parameters["app"], parameters["root"])
@@ -75,7 +82,7 @@ def run_module(
     module = AnsibleModule(argument_spec=dict(arguments), supports_check_mode=True, **options)
     # Before the work: a release that fails may be gone after it, and its secrets with it.
     mask = _mask(module.params)
-    own = _without_secrets(module, arguments) if "secrets" in arguments else {}
+    own = _without_secrets(module, arguments, mask) if OWN_MASK & set(arguments) else {}
     try:
         result = work(module)
     except DavitError as error:
@@ -97,14 +104,30 @@ def _mask(parameters: Mapping[str, Any]) -> Mask:
     given = [(name, str(value)) for name, value in (parameters.get("secrets") or {}).items()]
     if parameters.get("password"):
         given.append(("password", str(parameters["password"])))
+    for name, value in _headers([parameters.get("http"), parameters.get("gate")]):
+        if _TOKEN.search(name):
+            # The scheme before a token may be left out by whoever prints it.
+            given += [(name, value), (name, value.rpartition(" ")[2])]
     return Mask(given + (secrets_of(layout_of(parameters)) if _names_app(parameters) else []))
+
+
+def _headers(value: Any) -> Iterator[tuple[str, str]]:
+    """Name and value of each header that any request in ``value`` is to be sent with."""
+    if isinstance(value, Mapping):
+        own = value.get("headers")
+        yield from ((str(name), str(text)) for name, text in own.items()) if isinstance(own, Mapping) else ()
+        for entry in value.values():
+            yield from _headers(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _headers(entry)
 
 
 def _names_app(parameters: Mapping[str, Any]) -> bool:
     return bool(parameters.get("root")) and APP_NAME.fullmatch(str(parameters.get("app") or "")) is not None
 
 
-def _without_secrets(module: AnsibleModule, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _without_secrets(module: AnsibleModule, arguments: Mapping[str, Any], mask: Mask) -> dict[str, Any]:
     """What the module was called with, for the output of a run with -vvv, without the parameters that nobody may see.
 
     Ansible itself would blot each secret out of the whole result, wherever it stands: one of a single digit, out of the
@@ -113,4 +136,4 @@ def _without_secrets(module: AnsibleModule, arguments: Mapping[str, Any]) -> dic
     module.no_log_values.clear()
     hidden = {name for name, declared in arguments.items() if declared.get("no_log")}
     shown = {name: "hidden" if name in hidden else value for name, value in module.params.items()}
-    return {"invocation": {"module_args": shown}}
+    return {"invocation": {"module_args": mask.texts(shown)}}

@@ -182,7 +182,8 @@ ARGUMENTS: dict[str, Any] = {
     "release": {"type": "str"},
     "project": {"type": "str"},
     "services": {"type": "list", "elements": "str", "default": []},
-    "http": {"type": "list", "elements": "dict", "default": [], "options": HTTP_ARGUMENTS},
+    # The whole list, since a header may hold a token, and Ansible writes arguments into the host's journal.
+    "http": {"type": "list", "elements": "dict", "default": [], "options": HTTP_ARGUMENTS, "no_log": True},
     "base_url": {"type": "str", "default": "http://127.0.0.1"},
     "successes": {"type": "int", "default": 3},
     "failures": {"type": "int", "default": 3},

@@ -270,7 +270,7 @@ ARGUMENTS: dict[str, Any] = {
     "parallel": {"type": "list", "elements": "str", "default": []},
     "memory_mb": {"type": "int", "default": 0},
     "hardening": {"type": "dict", "default": {}, "options": hardening.ARGUMENTS, "apply_defaults": True},
-    "gate": {"type": "dict", "default": {}},
+    "gate": {"type": "dict", "default": {}, "no_log": True},
     "model_probe": {"type": "dict", "default": {}},
     "metrics": {"type": "dict", "default": {}},
     "headers": {"type": "dict", "default": {}},

@@ -20,12 +20,14 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     preflight,
     rollout,
     store,
+    tidy,
 )
 from ansible_collections.davit.ec2.plugins.module_utils import running_file as rf
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import told_origin
+from ansible_collections.davit.ec2.plugins.modules import health_check, release_preflight
 from tests.unit.support import host as on_host
 
 SECRET = "p$w'\"0rd\nof two lines"
@@ -168,12 +170,12 @@ def test_a_secret_of_one_digit_leaves_ids_and_tokens_whole(
         capsys,
         root=str(tmp_path),
         secrets={"DIGIT": "1", "WORD": "hunter2"},
-        environment={"LABEL": "summer"},
+        environment={"LABEL": "summer", "URL": "http://hunter2@db"},
     )
     assert (said["token"], said["live"]) == ("5f1d0c9a7b3e2468", "20260131-120000-0a1b2c3-12")
     assert said["cause"] == "v1 [secret WORD]"
     shown = said["invocation"]["module_args"]
-    assert (shown["secrets"], shown["environment"]) == ("hidden", {"LABEL": "summer"})
+    assert (shown["secrets"], shown["environment"]) == ("hidden", {"LABEL": "summer", "URL": "http://[secret WORD]@db"})
 
 
 def test_a_module_that_fails_does_not_say_a_secret(
@@ -189,6 +191,63 @@ def test_a_module_that_fails_does_not_say_a_secret(
     assert said["msg"] == "no login with [secret WORD]"
     assert (said["ended"], said["logs"]) == ({"release": "a", "cause": "[secret WORD]"}, {"web": ["[secret WORD]"]})
     assert "hunter2" not in json.dumps(said)
+
+
+@pytest.mark.parametrize(
+    ("declared", "given"),
+    [
+        (release_preflight.ARGUMENTS["gate"], lambda check: {"gate": {"http": [check]}}),
+        (health_check.ARGUMENTS["http"], lambda check: {"http": [check]}),
+    ],
+)
+def test_a_header_is_neither_in_the_journal_nor_blotted_out_of_a_verdict(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, declared: dict[str, Any], given: Any
+) -> None:
+    logged: list[Any] = []
+    monkeypatch.setattr(basic.AnsibleModule, "log", lambda _self, *said, **more: logged.append((said, more)))
+    check = {"path": "/readyz", "headers": {"X-One": "1", "Authorization": "Bearer tok-0a1b2c3d"}}
+    told = given(check)
+
+    def work(_: Any) -> dict[str, Any]:
+        return {"verdict": {"seconds": 1.5, "checks": [{"name": "/readyz", "observed": "1 of tok-0a1b2c3d"}]}}
+
+    with patch_module_args({"_ansible_inject_invocation": True, **told}), pytest.raises(SystemExit):
+        module_run.run_module(dict.fromkeys(told, declared), work)
+    said = json.loads(capsys.readouterr().out)
+    assert said["verdict"]["checks"] == [{"name": "/readyz", "observed": "1 of [secret Authorization]"}]
+    assert "tok-0a1b2c3d" not in json.dumps([said, logged], default=str)
+
+
+def test_files_of_stateful_services_go_once_nothing_names_them(
+    host: on_host.Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, release = host.layout, host.layout.release(on_host.rid(1))
+    store.point(layout.live, release)
+    half_built = layout.releases / f".{on_host.rid(2)}"
+    half_built.mkdir()
+    named = {"0a" * 6: layout.stateful_file, "1b" * 6: release / store.STATEFUL, "2c" * 6: half_built / store.STATEFUL}
+    for name, file in named.items():
+        store.write_json(file, {"secrets": {"key": {"file": f"{layout.stateful_files / name}/env/key"}}})
+    for name in (*named, "3d" * 6, "4e" * 6, f".{'5f' * 6}"):
+        (layout.stateful_files / name / "env").mkdir(parents=True)
+        (layout.stateful_files / name / "env/key").write_text("hunter2-and-more")
+    binds = {"HostConfig": {"Binds": [f"{layout.stateful_files / ('3d' * 6)}/env/key:/key:ro"]}}
+    monkeypatch.setattr(host, "stack", lambda project: [binds] if project == layout.stateful_project else [])
+    assert tidy.clean_up(layout, 3, 0.0, host) == []
+    assert {path.name for path in layout.stateful_files.iterdir()} == {*named, "3d" * 6}
+
+
+def test_files_of_stateful_services_stay_when_the_engine_does_not_tell_what_runs(
+    host: on_host.Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: str) -> None:
+        raise DavitError("the engine is away")
+
+    monkeypatch.setattr(host, "stack", fail)
+    store.point(host.layout.live, host.layout.release(on_host.rid(1)))
+    (host.layout.stateful_files / ("0a" * 6)).mkdir(parents=True)
+    assert tidy.clean_up(host.layout, 3, 0.0, host) == ["the engine is away"]
+    assert (host.layout.stateful_files / ("0a" * 6)).is_dir()
 
 
 OPTIONS = {"type": "cifs", "device": "//files/shop", "o": "username=shop,password=p$$w rd"}
