@@ -26,6 +26,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     load_probe,
     masking,
     reboot,
+    steps,
     store,
     tidy,
 )
@@ -99,9 +100,9 @@ def archive() -> bytes:
 
 
 def _sources() -> dict[str, str]:
-    """Module to source of everything that this module imports from its package, itself included."""
+    """Module to source of this module, of the steps, which their modules take from here, and of what they import."""
     found: dict[str, str] = {}
-    wanted = ["agent"]
+    wanted = ["agent", steps.__name__.rpartition(".")[2]]
     while wanted:
         name = wanted.pop()
         if name in found:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -92,6 +93,37 @@ def run_module(
         module.fail_json(msg=said, **_timings(), **own)
     else:
         module.exit_json(**mask.record({**_timings(), **result}), **own)
+
+
+def run_step(arguments: Mapping[str, Any], name: str, foreseen: Mapping[str, Any]) -> None:
+    """Run a step of `steps.py` by the program on the host; in check mode tell what is ``foreseen``.
+
+    The import is hidden from Ansible, which would parse, pack and send all that a step stands on with each task: a
+    second of the controller's time for each.
+    """
+
+    def work(module: AnsibleModule) -> Mapping[str, Any]:
+        if module.check_mode:
+            return foreseen
+        step = getattr(_steps(layout_of(module.params)), name)
+        result: Mapping[str, Any] = step(module.params, module.warn)
+        return result
+
+    run_module(arguments, work)
+
+
+def _steps(layout: AppLayout) -> Any:
+    package = importlib.import_module(__name__.rpartition(".")[0])
+    inside = f"{layout.agent}/{package.__name__.replace('.', '/')}"
+    if inside not in package.__path__:
+        package.__path__.append(inside)
+    try:
+        return importlib.import_module(f"{package.__name__}.steps")
+    except ImportError as error:
+        raise DavitError(
+            f"The host's program {layout.agent}, which this deploy's preflight put there, cannot be used: {error}."
+            " Run the deploy again."
+        ) from error
 
 
 def _timings() -> dict[str, Any]:

@@ -111,14 +111,9 @@ timings:
     - {phase: fetch, began: 1769860800.1, seconds: 3.2}
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import difference, fetch, journal, registry, rollout
-from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
-
-if TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, run_step
 
 ARGUMENTS: dict[str, Any] = {
     **{name: value for name, value in STEP_ARGUMENTS.items() if name != "release"},
@@ -132,49 +127,8 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
-    parameters = module.params
-    if module.check_mode:
-        return {"changed": True, "release": ""}
-    layout = layout_of(parameters)
-    options = fetch.FetchOptions(
-        digests=parameters["digests"],
-        docker_config=parameters["docker_config"],
-        created_by=parameters["created_by"],
-        commit=parameters["commit"],
-        force=parameters["force"],
-        update_stateful=parameters["update_stateful"],
-        pull_timeout=parameters["pull_timeout"],
-    )
-    engine = Engine(parameters["docker_config"])
-    try:
-        with journal.step(layout, parameters["token"], lease=parameters["lease"]) as session:
-            with rollout.taken_back(session, engine):
-                session.advance(journal.FETCH)
-                made = fetch.fetch(session, layout.stage, options, engine)
-            before = session.journal.previous
-            if made is None:
-                session.close()
-    finally:
-        # With the last pull, whatever becomes of it: nothing after it needs the registry.
-        if parameters["docker_config"]:
-            registry.logout(parameters["docker_config"])
-    if made is None:
-        return {"changed": False, "release": ""}
-    images = {service: image.pinned for service, image in made.images.items()}
-    changes = difference.between(layout, before, made.id)
-    return {
-        "changed": True,
-        "release": made.id,
-        "project": made.project,
-        "images": images,
-        "jobs": list(made.jobs),
-        "changes": changes,
-    }
-
-
 def main() -> None:
-    run_module(ARGUMENTS, work)
+    run_step(ARGUMENTS, "fetch_release", {"changed": True, "release": ""})
 
 
 if __name__ == "__main__":

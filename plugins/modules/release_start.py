@@ -56,27 +56,11 @@ timings:
     - {phase: start, began: 1769860800.1, seconds: 3.2}
 """
 
-from typing import TYPE_CHECKING, Any
-
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, rollout
-from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
-
-if TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
-
-
-def work(module: AnsibleModule) -> dict[str, Any]:
-    if module.check_mode:
-        return {"changed": True}
-    layout = layout_of(module.params)
-    with journal.step(layout, module.params["token"], lease=module.params["lease"]) as session:
-        wanted = candidate.load(layout, module.params["release"])
-        return {"changed": True, "verdict": rollout.try_candidate(session, wanted, Engine())}
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, run_step
 
 
 def main() -> None:
-    run_module(STEP_ARGUMENTS, work)
+    run_step(STEP_ARGUMENTS, "start", {"changed": True})
 
 
 if __name__ == "__main__":

@@ -72,20 +72,14 @@ timings:
     - {phase: switch, began: 1769860800.1, seconds: 3.2}
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, rollout
-from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, layout_of, run_module
-
-if TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import STEP_ARGUMENTS, run_step
 
 SHARE_ARGUMENTS = {
     "weight": {"type": "int", "required": True},
     "seconds": {"type": "float", "default": 30.0},
 }
-
 ARGUMENTS: dict[str, Any] = {
     **STEP_ARGUMENTS,
     "finish": {"type": "bool", "default": False},
@@ -93,21 +87,8 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
-    if module.check_mode:
-        return {"changed": True}
-    layout, engine = layout_of(module.params), Engine()
-    told: dict[str, Any] = {"changed": True}
-    with journal.step(layout, module.params["token"], lease=module.params["lease"]) as session:
-        wanted = candidate.load(layout, module.params["release"])
-        told["verdict"] = rollout.go_live(session, wanted, engine, module.params["canary"])
-        if module.params["finish"]:
-            told["ended"] = rollout.finish(session, wanted, engine, module.warn)
-    return told
-
-
 def main() -> None:
-    run_module(ARGUMENTS, work)
+    run_step(ARGUMENTS, "switch", {"changed": True})
 
 
 if __name__ == "__main__":

@@ -59,6 +59,26 @@ def test_every_module_in_it_can_be_imported_from_it_alone(program: Path) -> None
     assert done.returncode == 0, done.stderr
 
 
+def test_the_modules_of_the_steps_take_them_from_the_program(program: Path, tmp_path: Path) -> None:
+    """A module is sent with what it imports openly, and finds the rest on the host."""
+    here = Path(agent.__file__).parent
+    sent = tmp_path / "sent" / agent.PACKAGE.replace(".", "/")
+    sent.mkdir(parents=True)
+    for folder in (sent, *sent.relative_to(tmp_path / "sent").parents):
+        (tmp_path / "sent" / folder / "__init__.py").touch()
+    for name in ("module_run", "errors", "journal", "layout", "leases", "masking", "store", "plan", "command"):
+        (sent / f"{name}.py").write_bytes((here / f"{name}.py").read_bytes())
+    code = "import sys; sys.path.insert(0, sys.argv[1])\n"
+    code += f"from {agent.PACKAGE} import layout, module_run\n"
+    code += "print(module_run._steps(layout.AppLayout('shop', sys.argv[2])).start.__code__.co_filename)"
+    command = [sys.executable, "-c", code, str(tmp_path / "sent")]
+    done = subprocess.run([*command, str(tmp_path)], cwd="/", capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(str(program)), done.stderr
+    program.unlink()
+    gone = subprocess.run([*command, str(tmp_path)], cwd="/", capture_output=True, text=True, check=False)
+    assert "which this deploy's preflight put there, cannot be used" in gone.stderr
+
+
 def test_the_host_frees_a_lock_whose_deploy_had_not_begun(program: Path) -> None:
     root = program.parent.parent
     layout = AppLayout("shop", str(root))
