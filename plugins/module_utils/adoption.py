@@ -9,7 +9,7 @@ What is refused here is whatever would leave data behind in silence.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,6 +25,8 @@ PROJECT, SERVICE, FOLDER, ONEOFF = (
 )
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_SYSTEM = re.compile(r"/(etc|dev|proc|sys|run|var/run)(/|$)")
+"""Paths that many containers share, often mounted writable for no reason: no data of one of them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Mount:
 
 @dataclass(frozen=True)
 class Old:
-    """A container of the project that is to be adopted. ``retries`` goes with the restart policy on-failure."""
+    """A container of the project that is to be adopted. ``retries`` goes with the restart policy on-failure;
+    ``grace`` are the seconds that the engine gives it to stop."""
 
     id: str
     name: str
@@ -74,6 +77,7 @@ class Old:
     davit: bool = False
     oneoff: bool = False
     mounts: tuple[Mount, ...] = ()
+    grace: int = 10
 
     @classmethod
     def from_inspect(cls, record: Mapping[str, Any]) -> Old:
@@ -93,12 +97,14 @@ class Old:
             oneoff=labels.get(ONEOFF) == "True",
             davit=any(key.startswith("davit.") for key in labels),
             mounts=tuple(_mount(mount) for mount in record.get("Mounts") or []),
+            # None is the engine's default; 0 is a wish.
+            grace=10 if (grace := (record.get("Config") or {}).get("StopTimeout")) is None else int(grace),
         )
 
     @property
     def writes(self) -> frozenset[str]:
         """Volumes and paths of the host that it can write."""
-        return frozenset(mount.source for mount in self.mounts if mount.writable)
+        return frozenset(m.source for m in self.mounts if m.writable and m.kind in ("volume", "bind"))
 
 
 def _mount(mount: Mapping[str, Any]) -> Mount:
@@ -109,16 +115,19 @@ def _mount(mount: Mapping[str, Any]) -> Mount:
 
 @dataclass(frozen=True)
 class Adoption:
-    """What is taken over: ``volumes`` maps a volume of the new Compose file to the engine's name."""
+    """What is taken over: ``volumes`` maps a volume of the new Compose file to the engine's name. ``data`` are all
+    volumes and paths of the host that the stateful services will write, as the engine names them."""
 
     project: str
     folder: str
     volumes: Mapping[str, str]
     services: tuple[str, ...]
     notices: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "services": list(self.services), "notices": list(self.notices)}
+        lists = {"services": list(self.services), "notices": list(self.notices), "data": list(self.data)}
+        return {**asdict(self), **lists}
 
 
 def plan(
@@ -136,18 +145,21 @@ def plan(
     if not old and not labelled:
         raise DavitError(
             f"compose_release_adopt names the Compose project '{wish.project}', of which this host has neither"
-            " containers nor volumes. 'docker compose ls --all' on the host lists the projects that there are."
+            " containers nor volumes. 'docker compose ls --all' on the host lists the projects that there are. Correct"
+            " the name, or remove compose_release_adopt, if this host never had that stack."
         )
     if any(container.davit for container in old):
         raise DavitError(f"The Compose project '{wish.project}' is Davit's own already, so it cannot be adopted.")
     volumes = _volumes(wish, labelled, stateful)
     _refuse_left_behind(wish, old, volumes, stateful)
-    others = sorted({name for c in old for name in c.writes} - set(volumes.values()) - set(_paths(stateful)))
+    data = data_of(stateful, volumes)
+    others = sorted({name for c in old for name in c.writes} - data - _mounted(stateful, volumes))
     notices = [
         f"{name}, which '{wish.project}' writes, is not part of the new Compose file and stays" for name in others
     ]
     folder = next((container.folder for container in old if container.folder), "")
-    return Adoption(wish.project, folder, volumes, tuple(sorted({c.service for c in old})), tuple(notices))
+    services = tuple(sorted({c.service for c in old}))
+    return Adoption(wish.project, folder, volumes, services, tuple(notices), tuple(sorted(data)))
 
 
 def _volumes(wish: Wish, labelled: Mapping[str, str], stateful: Mapping[str, Any]) -> dict[str, str]:
@@ -219,29 +231,69 @@ def _source(mount: Mapping[str, Any], volumes: Mapping[str, str], stateful: Mapp
     return source
 
 
-def _paths(stateful: Mapping[str, Any]) -> list[str]:
+def _mounted(stateful: Mapping[str, Any], volumes: Mapping[str, str]) -> set[str]:
     mounts = [mount for service in stateful["services"].values() for mount in service.get("volumes") or []]
-    return [str(mount.get("source")) for mount in mounts if mount.get("type") == "bind"]
+    return {_source(mount, volumes, stateful) for mount in mounts}
 
 
-def known_digests(
-    old: Iterable[Old], images: Mapping[str, str], stateful: Collection[str], repo_digests: Mapping[str, Sequence[str]]
-) -> dict[str, str]:
-    """Digest by reference for the stateful services whose image is named as before.
+def data_of(stateful: Mapping[str, Any], volumes: Mapping[str, str]) -> frozenset[str]:
+    """The volumes, by the engine's name, and the paths of the host that the services of ``stateful`` can write, also
+    those that Davit does not manage. A new volume is not among them, since nobody can have it yet.
+
+    ``volumes`` maps key to name; the file that runs needs none.
+    """
+    found = set()
+    for service in (stateful.get("services") or {}).values():
+        for mount in service.get("volumes") or []:
+            declared = (stateful.get("volumes") or {}).get(str(mount.get("source") or "")) or {}
+            if mount.get("read_only") or mount.get("type") not in ("volume", "bind"):
+                continue
+            if mount["type"] == "volume" and not declared.get("external") and mount.get("source") not in volumes:
+                continue
+            found.add(_source(mount, volumes, stateful))
+    return frozenset(name for name in found if not _SYSTEM.match(name) and not name.startswith(HERE))
+
+
+def same_images(
+    old: Iterable[Old],
+    images: Mapping[str, str],
+    stateful: Mapping[str, Any],
+    volumes: Mapping[str, str],
+    repo_digests: Mapping[str, Sequence[str]],
+) -> tuple[dict[str, str], list[str]]:
+    """Digest by reference for the stateful services whose image is named as before, and a sentence for each one that
+    would not run the very image that owns its data now.
 
     ``images`` maps service to reference, ``repo_digests`` an image's id to what the engine calls it. A tag that
     has moved since must not change a database while it is taken over.
     """
-    found: dict[str, str] = {}
-    for container in old:
-        reference = images.get(container.service, "")
-        if container.service not in stateful or container.image != reference or "@" in reference:
+    known: dict[str, str] = {}
+    owned = [(name, c) for name in stateful["services"] for c in _owners(name, list(old), stateful, volumes)]
+    for name, container in owned:
+        reference = images[name]
+        if "@" in reference or _plain(container.image.partition("@")[0]) != _plain(reference):
             continue
-        for name in repo_digests.get(container.image_id, ()):
-            repository, _at, digest = name.partition("@")
+        for given in repo_digests.get(container.image_id, ()):
+            repository, _at, digest = given.partition("@")
             if _plain(repository) == _plain(_without_tag(reference)):
-                found[reference] = digest
-    return found
+                known.setdefault(reference, digest)
+    changed = []
+    for name, container in owned:
+        digest = images[name].partition("@")[2] or known.get(images[name], "")
+        # The engine's store of images may be containerd's, whose ids are digests.
+        runs = {given.partition("@")[2] for given in repo_digests.get(container.image_id, ())} | {container.image_id}
+        if digest not in runs:
+            unknown = ", whose digest is not known," if container.image == images[name] else ""
+            changed.append(f"'{name}' from the {container.image}{unknown} that runs to {images[name]}")
+    return known, changed
+
+
+def _owners(name: str, old: Sequence[Old], stateful: Mapping[str, Any], volumes: Mapping[str, str]) -> list[Old]:
+    """The old containers that own the data of the stateful service ``name``. The data tells, since a service may have
+    another name by now; its name counts among several, and where there is no data."""
+    data = data_of({**stateful, "services": {name: stateful["services"][name]}}, volumes)
+    writers = [container for container in old if container.writes & data]
+    return [container for container in writers or old if container.service == name] or writers
 
 
 def _without_tag(reference: str) -> str:
@@ -252,15 +304,6 @@ def _without_tag(reference: str) -> str:
 def _plain(repository: str) -> str:
     """Docker Hub's repositories have a long and a short name."""
     return re.sub(r"^(docker\.io/)?(library/)?", "", repository)
-
-
-def changed_images(old: Iterable[Old], images: Mapping[str, str], stateful: Collection[str]) -> list[str]:
-    """A sentence for each stateful service that would get another image while it is taken over."""
-    return [
-        f"'{c.service}' from {c.image} to {images[c.service]}"
-        for c in old
-        if c.service in stateful and c.service in images and c.image != images[c.service]
-    ]
 
 
 def refuse_changed(adopts: Mapping[str, Any]) -> None:

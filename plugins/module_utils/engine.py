@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +120,21 @@ class Engine:
         """Name to labels of the running containers that publish ``port`` of the host."""
         return self._running(publish=str(port))
 
-    def users(self, volume: str) -> dict[str, Mapping[str, str]]:
-        """Name to labels of the running containers that mount ``volume``."""
-        return self._running(volume=volume)
+    def users(self, data: str) -> dict[str, Mapping[str, str]]:
+        """Name to labels of the running containers that can write ``data``, a volume or a path of the host."""
 
-    def _running(self, **wanted: str) -> dict[str, Mapping[str, str]]:
+        # The engine's filter also finds those that mount something else at a path of that name.
+        def writes(container: Mapping[str, Any]) -> bool:
+            return any(m.get("RW") and data in (m.get("Name"), m.get("Source")) for m in container["Mounts"])
+
+        return self._running(writes, volume=data)
+
+    def _running(
+        self, chosen: Callable[[Mapping[str, Any]], bool] = lambda _: True, **wanted: str
+    ) -> dict[str, Mapping[str, str]]:
         filters = {key: [value] for key, value in wanted.items()}
         listed = self._ask("GET", "/containers/json", query={"filters": filters})
-        return {name.lstrip("/"): c.get("Labels") or {} for c in listed for name in c["Names"]}
+        return {name.lstrip("/"): c.get("Labels") or {} for c in listed if chosen(c) for name in c["Names"]}
 
     def repo_digests(self, image: str) -> list[str]:
         """The names with digest that an image was pulled by."""

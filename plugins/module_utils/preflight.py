@@ -100,7 +100,9 @@ def stage(request: Request, stage_dir: Path) -> Staged:
     engine = Engine()
     adopts = _adopts(request, engine)
     ready = adopts and (request.layout.edge / edge.COMPOSE).exists()
-    check_host(request.minimum_disk_mb, request.adopt.project if ready else "")
+    # Before the edge's ports: who has started the old stack again has both troubles, and this is the worse one.
+    adopted = takeover.refuse_both(request.layout, engine)
+    check_host(request.minimum_disk_mb, request.adopt.project if ready else "", adopted)
     live = live_release(request.layout)
     version = _version(request, live)
     variables = {**request.environment, **request.secrets}
@@ -146,9 +148,9 @@ def _shown(parts: Split, stage_dir: Path, variables: Mapping[str, str], version_
     return canonical.canonical((parts.release, parts.stateful, parts.jobs), hidden)
 
 
-def check_host(minimum_disk_mb: int, adopted: str = "") -> None:
-    """The engine, the edge and the disk of this host; the project ``adopted`` may still have the edge's ports.
-    Raises DavitError."""
+def check_host(minimum_disk_mb: int, yields: str = "", adopted: str = "") -> None:
+    """The engine, the edge and the disk of this host; the project ``yields`` may still have the edge's ports, and
+    ``adopted`` was taken over already. Raises DavitError."""
     engine = Engine()
     try:
         root = engine.root_directory()
@@ -160,22 +162,22 @@ def check_host(minimum_disk_mb: int, adopted: str = "") -> None:
     lacking = capacity.judge_disk(free, minimum_disk_mb, 0)
     if lacking:
         raise DavitError(lacking)
-    _check_edge(engine, adopted)
+    _check_edge(engine, yields, adopted)
 
 
-def _check_edge(engine: Engine, adopted: str = "") -> None:
+def _check_edge(engine: Engine, yields: str = "", adopted: str = "") -> None:
     # Without Docker's own proxy a published port has no listener, and takes the edge's traffic all the same.
     published = {port: found for port in (80, 443) if (found := engine.publishers(port))}
     projects = {labels.get(PROJECT, "") for found in published.values() for labels in found.values()}
     up = edge.is_up()
     others = {} if up else ports.owners({80, 443} - set(published))
-    if (up and not published) or (adopted and projects == {adopted} and not others):
+    if (up and not published) or (yields and projects == {yields} and not others):
         return
     owners = {**others, **{port: f"container {next(iter(found))}" for port, found in published.items()}}
     said = "; ".join(f"port {port} is owned by {owner}" for port, owner in sorted(owners.items()))
     if said:
         state = "gets no traffic" if up else "is not running"
-        raise DavitError(f"The edge {state}, and {said}. {_way_out(projects - {''})}")
+        raise DavitError(f"The edge {state}, and {said}. {_way_out(projects - {'', adopted})}")
     raise DavitError("The edge is not running on this host. Run playbooks/configure.yml.")
 
 
@@ -210,11 +212,10 @@ def _with_data(request: Request, staged: Staged, engine: Engine, *, adopts: bool
     """``staged`` with what it takes over. Raises DavitError for data that is in use by somebody else, or missing."""
     layout, stateful = request.layout, staged.split.stateful
     if not adopts:
-        takeover.refuse_both(layout, engine)
         if stateful["services"] and not engine.containers(layout.stateful_project):
             names = volume_names(layout, {})
             kept = running_file.volumes_to_keep(stateful, layout.app, names)
-            takeover.require_unused(set(kept), engine, app=layout.app)
+            takeover.require_unused({*kept, *adoption.data_of(stateful, names)}, engine, app=layout.app)
         return staged
     old = takeover.find(request.adopt.project, engine)
     found = adoption.plan(request.adopt, old, engine.stack_volumes(request.adopt.project), stateful)
@@ -224,10 +225,9 @@ def _with_data(request: Request, staged: Staged, engine: Engine, *, adopts: bool
             f"compose_release_adopt.volumes names the volume {missing[0]}, which this host does not have."
             " 'docker volume ls' lists those that there are."
         )
-    takeover.require_unused(set(found.volumes.values()), engine, project=found.project)
+    takeover.require_unused(set(found.data), engine, project=found.project)
     digests = {container.image_id: engine.repo_digests(container.image_id) for container in old}
-    known = adoption.known_digests(old, staged.split.images, request.stateful, digests)
-    changed = adoption.changed_images(old, staged.split.images, request.stateful)
+    known, changed = adoption.same_images(old, staged.split.images, stateful, found.volumes, digests)
     return replace(staged, known={**staged.known, **known}, adopts={**found.to_json(), "changed": changed})
 
 

@@ -10,11 +10,11 @@ a container that owns it is started only once the other one has stopped.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import edge, journal, leases, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils import adoption, edge, journal, leases, plan, store
 from ansible_collections.davit.ec2.plugins.module_utils.adoption import ONEOFF, PROJECT, Old
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -44,7 +44,9 @@ def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience)
     """
     if not wanted.adopts or pending(layout):
         return
-    volumes = set(wanted.adopts["volumes"].values())
+    # From the file that is about to run: the record of a release has only the volumes that Davit manages.
+    running_file = store.read_json(layout.release(wanted.id) / store.STATEFUL)
+    data = {*wanted.adopts["volumes"].values(), *adoption.data_of(running_file, {})}
     old, now = find(wanted.adopts["project"], engine), leases.moment()
     running = [container for container in old if container.runs]
     record = {
@@ -52,24 +54,25 @@ def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience)
         "project": wanted.adopts["project"],
         "folder": wanted.adopts["folder"],
         "volumes": dict(wanted.adopts["volumes"]),
+        "data": sorted(data),
         "release": wanted.id,
         "edge": not edge.is_up(),
         "began": [now.boot, now.uptime] if running else None,
-        "containers": [{**asdict(c), "owns": bool(c.writes & volumes)} for c in old],
+        "containers": [{**asdict(c), "owns": bool(c.writes & data)} for c in old],
     }
     store.write_json(layout.adoption, record)
     # A reboot from here on must not start it beside what comes.
     engine.restart_policy([c.id for c in old], "no")
-    owners = [c for c in running if c.writes & volumes]
+    owners = [c for c in running if c.writes & data]
     engine.stop([c.id for c in running if c not in owners], patience.stop_timeout)
     engine.stop([c.id for c in owners], patience.stop_timeout)
-    require_unused(volumes, engine)
+    require_unused(data, engine)
 
 
-def require_unused(volumes: set[str], engine: Engine, project: str = "", app: str = "") -> None:
-    """Raise DavitError while a container outside of ``project`` and of ``app`` uses one of ``volumes``."""
-    for volume in sorted(volumes):
-        for name, labels in engine.users(volume).items():
+def require_unused(data: Collection[str], engine: Engine, project: str = "", app: str = "") -> None:
+    """Raise DavitError while a container outside of ``project`` and of ``app`` can write any of ``data``."""
+    for source in sorted(data):
+        for name, labels in engine.users(source).items():
             owner, oneoff = labels.get(PROJECT, ""), labels.get(ONEOFF) == "True"
             if (project and owner == project and not oneoff) or (app and labels.get("davit.app") == app):
                 continue
@@ -77,24 +80,27 @@ def require_unused(volumes: set[str], engine: Engine, project: str = "", app: st
             if owner and not oneoff and "davit.app" not in labels:
                 advice = f"take that stack over with its data, compose_release_adopt: {{project: {owner}}}; or stop it"
             raise DavitError(
-                f"The volume {volume} is in use by the container {name}, and two databases on one volume lose data."
-                f" Instead: {advice}."
+                f"The {'directory' if source.startswith('/') else 'volume'} {source} is in use by the container {name},"
+                f" and two databases on one volume lose data. Instead: {advice}."
             )
 
 
-def refuse_both(layout: AppLayout, engine: Engine) -> None:
-    """Raise DavitError when somebody has started the stack that was taken over: its data has another owner now."""
+def refuse_both(layout: AppLayout, engine: Engine) -> str:
+    """Raise DavitError when somebody has started the stack that was taken over: its data has another owner now.
+
+    Returns that stack's project, '' when none was taken over."""
     record = store.read_json(layout.adoption)
     if record.get("state") != ADOPTED:
-        return
-    volumes = set(record["volumes"].values())
-    both = [c.name for c in find(record["project"], engine) if c.runs and c.writes & volumes]
+        return ""
+    data = set(record.get("data") or record["volumes"].values())
+    both = [c.name for c in find(record["project"], engine) if c.runs and c.writes & data]
     if both:
         raise DavitError(
             f"{both[0]} runs on the data that '{layout.app}' has taken over from the stack '{record['project']}', and"
             f" two databases on one volume lose data. Stop it at once (docker stop {' '.join(both)}), and take away"
             " what has started it: an old workflow, a cron job, a unit of systemd."
         )
+    return str(record["project"])
 
 
 def open_edge(layout: AppLayout, engine: Engine, patience: Patience) -> None:

@@ -64,7 +64,7 @@ def test_a_new_volume_has_to_be_asked_for() -> None:
 @pytest.mark.parametrize(
     ("wish", "containers", "labelled", "model", "said"),
     [
-        (Wish("app"), [], {}, PLAIN, "neither containers nor volumes"),
+        (Wish("app"), [], {}, PLAIN, "neither containers nor volumes.*or remove compose_release_adopt, if this host"),
         (Wish("app"), [old("db", DATA, davit=True)], {"data": "app_data"}, PLAIN, "Davit's own already"),
         (Wish("app", {"date": "app_data"}), [old()], {"data": "app_data"}, PLAIN, "names 'date'.*those have data"),
         (
@@ -132,28 +132,124 @@ def test_what_stays_unused_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reference", "repo_digests", "digest"),
+    ("runs", "reference", "repo_digests", "digest"),
     [
-        ("ghcr.io/you/db:v1", ["ghcr.io/you/db@sha256:1"], "sha256:1"),
-        ("docker.io/library/postgres:16", ["postgres@sha256:1"], "sha256:1"),
-        ("host:5000/db", ["other/db@sha256:2", "host:5000/db@sha256:1"], "sha256:1"),
-        ("you/built:here", [], None),
+        ("ghcr.io/you/db:v1", "ghcr.io/you/db:v1", ["ghcr.io/you/db@sha256:a"], "sha256:a"),
+        ("docker.io/library/postgres:16", "docker.io/library/postgres:16", ["postgres@sha256:a"], "sha256:a"),
+        ("postgres:16", "docker.io/library/postgres:16", ["postgres@sha256:a"], "sha256:a"),
+        ("postgres:16@sha256:a", "postgres:16", ["postgres@sha256:a"], "sha256:a"),
+        ("host:5000/db", "host:5000/db", ["other/db@sha256:b", "host:5000/db@sha256:a"], "sha256:a"),
     ],
 )
-def test_the_database_keeps_the_image_that_runs(reference: str, repo_digests: list[str], digest: str | None) -> None:
-    containers = [old("db", image=reference), old("web", image=reference)]
-    found = adoption.known_digests(containers, {"db": reference}, {"db"}, {"sha256:1": repo_digests})
-    assert found == ({reference: digest} if digest else {})
+def test_the_database_keeps_the_image_that_runs(
+    runs: str, reference: str, repo_digests: list[str], digest: str
+) -> None:
+    containers = [old("db", DATA, image=runs), old("web", image=reference)]
+    found = adoption.same_images(containers, {"db": reference}, PLAIN, {"data": "app_data"}, {"sha256:1": repo_digests})
+    assert found == ({reference: digest}, [])
 
 
-def test_another_image_is_not_taken_in_the_same_moment() -> None:
-    containers = [old("db", image="postgres:15"), old("web", image="you/web:v1")]
-    changed = adoption.changed_images(containers, {"db": "postgres:16", "web": "you/web:v2"}, {"db"})
-    assert changed == ["'db' from postgres:15 to postgres:16"]
-    assert adoption.known_digests(containers, {"db": "postgres:16"}, {"db"}, {"sha256:1": ["postgres@sha256:1"]}) == {}
+HAS_DIGEST = {"sha256:1": ["postgres@sha256:a"], "sha256:2": ["postgres@sha256:b"]}
+
+
+@pytest.mark.parametrize(
+    ("containers", "wanted", "changed"),
+    [
+        ([old("db", DATA, image="postgres:15")], "postgres:16", ["'db' from the postgres:15 that runs to postgres:16"]),
+        # Its name says nothing: the data does.
+        (
+            [old("database", DATA, image="postgres:15")],
+            "postgres:16",
+            ["'db' from the postgres:15 that runs to postgres:16"],
+        ),
+        ([old("database", DATA, image="postgres:15")], "postgres:15", []),
+        ([old("db", image="redis:7"), old("database", DATA, image="postgres:15")], "postgres:15", []),
+        # Others that write the same volume, such as a backup, do not count beside the one of that name.
+        ([old("db", DATA, image="postgres:15"), old("backup", DATA, image="backup:1")], "postgres:15", []),
+        # Without data in common the name is all that there is.
+        ([old("db", image="postgres:15")], "postgres:16", ["'db' from the postgres:15 that runs to postgres:16"]),
+        # Built on the host: what the registry has under that name may be anything.
+        (
+            [old("db", DATA, image="you/built:here", image_id="sha256:3")],
+            "you/built:here",
+            ["'db' from the you/built:here, whose digest is not known, that runs to you/built:here"],
+        ),
+        ([old("db", DATA, image="postgres:15")], "postgres:15@sha256:a", []),
+        (
+            [old("db", DATA, image="postgres:15")],
+            "postgres:15@sha256:b",
+            ["'db' from the postgres:15 that runs to postgres:15@sha256:b"],
+        ),
+        # An engine whose images are kept by containerd: the id is the digest.
+        ([old("db", DATA, image="you/db", image_id="sha256:3")], "you/db@sha256:3", []),
+        ([old("web", image="you/web:v1")], "postgres:16", []),
+        ([], "postgres:16", []),
+    ],
+)
+def test_another_image_is_not_taken_in_the_same_moment(containers: list[Old], wanted: str, changed: list[str]) -> None:
+    images = {"db": wanted, "web": "you/web:v2"}
+    assert adoption.same_images(containers, images, PLAIN, {"data": "app_data"}, HAS_DIGEST)[1] == changed
+
+
+def test_two_databases_of_one_reference_that_run_different_images_are_not_made_one() -> None:
+    model = {
+        "services": {"a": {"volumes": [at("/data", "x")]}, "b": {"volumes": [at("/data", "y")]}},
+        "volumes": {"x": {}, "y": {}},
+    }
+    containers = [
+        old(name, Mount("volume", f"app_{key}", "/data", writable=True), image="postgres:15", image_id=f"sha256:{n}")
+        for n, name, key in ((1, "a", "x"), (2, "b", "y"))
+    ]
+    images = {"a": "postgres:15", "b": "postgres:15"}
+    known, changed = adoption.same_images(containers, images, model, {"x": "app_x", "y": "app_y"}, HAS_DIGEST)
+    assert known == {"postgres:15": "sha256:a"}
+    assert [sentence[:4] for sentence in changed] == ["'b' "]
+
+
+def test_a_changed_image_is_refused() -> None:
     with pytest.raises(DavitError, match="compose_release_update_stateful"):
-        adoption.refuse_changed({"changed": changed})
+        adoption.refuse_changed({"changed": ["'db' from the postgres:15 that runs to postgres:16"]})
     adoption.refuse_changed({})
+
+
+@pytest.mark.parametrize(
+    ("mount", "declared", "data"),
+    [
+        (at("/data", "data"), {"data": {}}, {"app_data"}),
+        (at("/data", "data"), {"data": {"name": "shared", "external": True}}, {"shared"}),
+        (at("/data", "data", read_only=True), {"data": {"name": "shared", "external": True}}, set()),
+        (at("/data", "new"), {"new": {}}, set()),
+        (at("/data", "/srv/db", "bind"), {}, {"/srv/db"}),
+        (at("/data", "/srv/db", "bind", read_only=True), {}, set()),
+        (at("/x.conf", "@release@/files/x.conf", "bind", read_only=True), {}, set()),
+        # In many a Compose file, and shared by half of the containers of the host.
+        (at("/etc/localtime", "/etc/localtime", "bind"), {}, set()),
+        (at("/docker.sock", "/var/run/docker.sock", "bind"), {}, set()),
+        (at("/run", "", "tmpfs"), {}, set()),
+    ],
+)
+def test_data_is_what_a_stateful_service_writes(
+    mount: dict[str, Any], declared: dict[str, Any], data: set[str]
+) -> None:
+    assert adoption.data_of(stateful(mount, **declared), {"data": "app_data"}) == data
+
+
+@pytest.mark.parametrize(
+    ("mount", "model"),
+    [
+        (DATA, stateful(at("/data", "data"), data={"name": "app_data", "external": True})),
+        (Mount("bind", "/srv/db", "/data", writable=True), stateful(at("/data", "/srv/db", "bind"))),
+    ],
+)
+def test_data_that_davit_does_not_manage_is_data_and_no_leftover(mount: Mount, model: dict[str, Any]) -> None:
+    told = adoption.plan(Wish("app"), [old("db", mount)], {}, model)
+    assert (told.volumes, told.data, told.notices) == ({}, (mount.source,), ())
+    assert told.to_json()["data"] == [mount.source]
+
+
+@pytest.mark.parametrize(("told", "grace"), [({}, 10), ({"StopTimeout": None}, 10), ({"StopTimeout": 300}, 300)])
+def test_how_long_the_engine_lets_it_stop(told: dict[str, Any], grace: int) -> None:
+    assert Old.from_inspect({"Id": "1", "Name": "/a", "Config": told}).grace == grace
 
 
 @pytest.mark.parametrize(

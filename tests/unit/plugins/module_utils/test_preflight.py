@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import edge, ports, preflight, store
+from ansible_collections.davit.ec2.plugins.module_utils import edge, ports, preflight, store, takeover
 from ansible_collections.davit.ec2.plugins.module_utils.adoption import Wish
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -158,9 +158,38 @@ def test_an_old_stack_that_somebody_starts_again_is_noticed(tmp_path: Path) -> N
     record = {"state": "adopted", "project": "old", "volumes": {"data": "old_data"}}
     store.write_json(asked.layout.adoption, record)
     with pytest.raises(DavitError, match=r"old-db-1 runs on the data.*docker stop old-db-1"):
-        preflight._with_data(asked, staged(), Stacks(), adopts=False)
-    store.write_json(asked.layout.adoption, {**record, "volumes": {}})
-    preflight._with_data(asked, staged(), Stacks(), adopts=False)
+        takeover.refuse_both(asked.layout, Stacks())
+    store.write_json(asked.layout.adoption, {**record, "data": ["/srv/db"]})
+    assert takeover.refuse_both(asked.layout, Stacks()) == "old"
+
+
+def test_data_outside_of_davit_s_volumes_has_one_owner_too(tmp_path: Path) -> None:
+    """Also where nothing is adopted."""
+    external, database = {"name": "shop_data", "external": True}, {"db-of-others": {}}
+    with pytest.raises(DavitError, match=r"shop_data is in use by the container db-of-others"):
+        preflight._with_data(request(tmp_path), staged(external), Stacks(database), adopts=False)
+    asked = request(tmp_path, project="old")
+    engine = Stacks({"old-db-1": {"com.docker.compose.project": "old"}, **database})
+    with pytest.raises(DavitError, match=r"old_data is in use by the container db-of-others"):
+        preflight._with_data(asked, staged({"name": "old_data", "external": True}), engine, adopts=True)
+
+
+def test_two_databases_are_told_before_the_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old stack has both when it is started again, and what helps is not to adopt it once more."""
+    asked = request(tmp_path, project="old")
+    store.write_json(asked.layout.adoption, {"state": "adopted", "project": "old", "data": ["old_data"], "volumes": {}})
+    monkeypatch.setattr(preflight, "Engine", Stacks)
+    monkeypatch.setattr(edge, "is_up", lambda: False)
+    monkeypatch.setattr(ports, "owners", lambda _asked: {})
+    published = {"old-web-1": {"com.docker.compose.project": "old"}}
+    monkeypatch.setattr(Stacks, "publishers", lambda _self, port: published if port == 80 else {}, raising=False)
+    monkeypatch.setattr(Stacks, "root_directory", lambda _self: str(tmp_path), raising=False)
+    with pytest.raises(DavitError, match="two databases on one volume"):
+        preflight.stage(asked, tmp_path / "stage")
+    # Its web alone: the port is the trouble, and the data is the app's already.
+    monkeypatch.setattr(Stacks, "stack", lambda _self, _project: [])
+    with pytest.raises(DavitError, match=r"port 80 is owned by container old-web-1\. Stop that first"):
+        preflight.stage(asked, tmp_path / "stage")
 
 
 def test_a_volume_that_is_not_there_is_not_made(tmp_path: Path) -> None:

@@ -33,12 +33,17 @@ from ansible_collections.davit.ec2.plugins.module_utils.adoption import Old
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
+from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
 from tests.unit.support import crashes
 from tests.unit.support.crashes import states_of
-from tests.unit.support.host import Box, Host, State, install, release, rid
+from tests.unit.support.host import APP, Box, Host, State, install, release, rid
 
 OLD, STATEFUL, EDGE = "old", "shop-stateful", "davit-edge"
 AS_BEFORE = {"web": Box("running", "always"), "db": Box("running", "unless-stopped"), "cron": Box("exited", "no", True)}
+RUNNING = {
+    "services": {"db": {"volumes": [{"type": "volume", "source": "data", "target": "/data"}]}},
+    "volumes": {"data": {"name": "old_data", "external": True}},
+}
 ADOPTS = {"project": OLD, "folder": "/srv/old", "volumes": {"data": "old_data"}}
 
 
@@ -114,9 +119,10 @@ class Adopting(Host):
         assert project == OLD
         return [inspected(service, box) for service, box in self.boxes[OLD].items()]
 
-    def users(self, *_: Any) -> dict[str, Mapping[str, str]]:
+    def users(self, data: str) -> dict[str, Mapping[str, str]]:
         owners = (p for p in (OLD, STATEFUL) if self.boxes.get(p, {}).get("db", Box()).status == "running")
-        return {f"{p}-db-1": {"com.docker.compose.project": p} for p in owners}
+        own = {STATEFUL: {"davit.app": APP}}
+        return {f"{p}-db-1": {"com.docker.compose.project": p, **own.get(p, {})} for p in owners if data == "old_data"}
 
     def start(self, ids: Any, *_: Any) -> None:
         for identity in ids:
@@ -130,7 +136,7 @@ class Adopting(Host):
 
     def publish(self, made: Release) -> None:
         super().publish(made)
-        (self.layout.release(made.id) / store.STATEFUL).write_text(json.dumps({"services": {"db": {}}}))
+        (self.layout.release(made.id) / store.STATEFUL).write_text(json.dumps(RUNNING))
         self.disk_changes()
 
     def await_release(self, *arguments: Any) -> None:
@@ -144,7 +150,7 @@ def inspected(service: str, box: Box) -> dict[str, Any]:
     return {
         "Id": f"{OLD}/{service}",
         "Name": f"/{OLD}-{service}-1",
-        "Config": {"Labels": {"com.docker.compose.service": service}},
+        "Config": {"Labels": {"com.docker.compose.service": service}, "StopTimeout": 300 if service == "db" else None},
         "HostConfig": {"RestartPolicy": {"Name": box.policy}},
         "State": {"Status": box.status},
         "Mounts": mounts,
@@ -302,3 +308,20 @@ def test_the_policy_comes_back_with_its_number_of_retries() -> None:
     record["HostConfig"]["RestartPolicy"]["MaximumRetryCount"] = 4
     old = Old.from_inspect(record)
     assert (old.policy, old.retries) == ("on-failure", 4)
+
+
+def test_data_in_a_directory_makes_an_owner_too(host: Adopting, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(host, FLOWS[0])
+    mounted = {"Type": "bind", "Source": "/srv/db", "Destination": "/data", "RW": True}
+    real = host.stack
+    monkeypatch.setattr(
+        host, "stack", lambda p: [{**r, "Mounts": [mounted] if r["Id"] == "old/db" else []} for r in real(p)]
+    )
+    made = release(1, stateful=("db",), adopts={**ADOPTS, "volumes": {}})
+    host.publish(made)
+    model = {"services": {"db": {"volumes": [{"type": "bind", "source": "/srv/db", "target": "/data"}]}}}
+    (host.layout.release(made.id) / store.STATEFUL).write_text(json.dumps(model))
+    takeover.take(host.layout, made, host, Patience())
+    record = takeover.pending(host.layout)
+    assert record["data"] == ["/srv/db"]
+    assert {c["service"]: c["owns"] for c in record["containers"]} == {"web": False, "db": True, "cron": False}
