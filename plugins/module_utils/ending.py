@@ -77,6 +77,9 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     candidate.settle(wanted, engine)
     switching.serve_alone(layout, wanted, patience)
     require_truth(wanted, engine)
+    if store.pointed(layout.last_good) != wanted.id:
+        # Once it is the last good one it stays, and the next deploy looks for the old stack.
+        takeover.require_stopped(layout, engine)
     store.point(layout.live, layout.release(wanted.id))
     store.point(layout.last_good, layout.release(wanted.id))
     seen, adopted = probing.stop(layout), takeover.told(layout, wanted.id)

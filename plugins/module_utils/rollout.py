@@ -166,6 +166,7 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
             _watch(session, wanted, engine, step.seconds, f"canary {step.weight} %")
         warm = seconds > 0 and not session.setting("stop_first", False)
         takeover.take(layout, wanted, engine, patience)
+        takeover.require_stopped(layout, engine)
         takeover.open_edge(layout, engine, patience)
         switching.switch(layout, wanted, old, engine, patience, warm=warm)
         takeover.note_gap(layout)

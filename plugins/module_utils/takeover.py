@@ -85,6 +85,22 @@ def require_unused(data: Collection[str], engine: Engine, project: str = "", app
             )
 
 
+def require_stopped(layout: AppLayout, engine: Engine) -> None:
+    """Raise DavitError when the stack whose place is being taken runs again, or anyone else has its data: a unit with
+    Restart=always starts it again within the deploy."""
+    record = pending(layout)
+    if not record:
+        return
+    again = [container.name for container in find(record["project"], engine) if container.runs]
+    if again:
+        raise DavitError(
+            f"{again[0]} of the stack '{record['project']}' was started again while its place was taken, and two"
+            " databases on one volume lose data. Before the next deploy, stop and disable what starts it: a unit of"
+            " systemd (systemctl disable --now <unit>), a cron job, an old workflow."
+        )
+    require_unused(record.get("data", ()), engine, app=layout.app)
+
+
 def refuse_both(layout: AppLayout, engine: Engine) -> str:
     """Raise DavitError when somebody has started the stack that was taken over: its data has another owner now.
 

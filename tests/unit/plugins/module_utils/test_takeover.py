@@ -310,6 +310,35 @@ def test_the_policy_comes_back_with_its_number_of_retries() -> None:
     assert (old.policy, old.retries) == ("on-failure", 4)
 
 
+@pytest.mark.parametrize("moment", [(candidate, "judge"), (takeover, "note_gap")], ids=lambda moment: moment[1])
+def test_a_unit_that_starts_the_old_stack_again_within_the_deploy_is_noticed(
+    host: Adopting, monkeypatch: pytest.MonkeyPatch, moment: tuple[Any, str]
+) -> None:
+    prepare(host, FLOWS[0])
+    real = getattr(*moment)
+
+    def restarted(*arguments: Any, **named: Any) -> Any:
+        host.boxes[OLD]["db"].status = "running"
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(*moment, restarted)
+    with pytest.raises(DavitError, match=r"old-db-1.*started again.*systemctl disable --now.*was started again\."):
+        deploy(host, FLOWS[0])
+    require_one_of_two(host, Flow("restarted", bad_before_traffic=True), (moment[1],))
+
+
+def test_another_that_takes_the_data_within_the_deploy_is_noticed(host: Adopting) -> None:
+    store.make_private(host.layout.home)
+    prepare(host, FLOWS[0])
+    record = {"state": takeover.TAKEN, "project": OLD, "data": ["/srv/db"]}
+    store.write_json(host.layout.adoption, record)
+    host.boxes[OLD] = {}
+    takeover.require_stopped(host.layout, host)
+    host.users = lambda data: {"stranger": {}} if data == "/srv/db" else {}  # type: ignore[method-assign]
+    with pytest.raises(DavitError, match="The directory /srv/db is in use by the container stranger"):
+        takeover.require_stopped(host.layout, host)
+
+
 def test_data_in_a_directory_makes_an_owner_too(host: Adopting, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(host, FLOWS[0])
     mounted = {"Type": "bind", "Source": "/srv/db", "Destination": "/data", "RW": True}
