@@ -61,6 +61,12 @@ def read_routes(layout: AppLayout) -> dict[str, dict[str, Any]]:
     return {Path(name).stem: json.loads(text) for name, text in texts.items()}
 
 
+def serves_others(layout: AppLayout) -> bool:
+    """Whether another app of this host has a route, also one that cannot be read."""
+    # The names of the edge's own files begin with '_', those of apps with a letter.
+    return any(path != layout.route and not path.name.startswith("_") for path in layout.routes.glob("*.yml"))
+
+
 def read_route(layout: AppLayout) -> dict[str, Any] | None:
     """This app's route document; None when there is none or it cannot be read."""
     try:

@@ -80,7 +80,8 @@ def taken_back(session: Session, engine: Engine) -> Iterator[None]:
         ended = ending.undo(session, str(error), engine, blamed=blamed)
         if not facts.get("logs"):
             facts["logs"] = ended.logs
-        returned = f" The stack '{ended.adopted['project']}' of before was started again." if ended.adopted else ""
+        back = ended.adopted.get("returned")
+        returned = f" The stack '{ended.adopted['project']}' of before was started again." if back else ""
         raise DavitError(f"{error}{returned}", ended=ended.to_json(), **facts) from error
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import adoption, edge, journal, leases, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils import adoption, edge, edge_plan, journal, leases, plan, store
 from ansible_collections.davit.ec2.plugins.module_utils.adoption import ONEOFF, PROJECT, Old
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -23,6 +23,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
 
 TAKEN, ADOPTED = "taken", "adopted"
+STOP_MARGIN = 10.0
+"""Seconds between the end of a container's grace period and giving up on its stop."""
 
 
 def pending(layout: AppLayout) -> dict[str, Any]:
@@ -56,17 +58,29 @@ def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience)
         "volumes": dict(wanted.adopts["volumes"]),
         "data": sorted(data),
         "release": wanted.id,
-        "edge": not edge.is_up(),
+        # Whether it answers says less: one that is slow for a moment must not be taken from the host's other apps.
+        "edge": not any(c.status == "running" for c in engine.containers(edge_plan.PROJECT)),
         "began": [now.boot, now.uptime] if running else None,
         "containers": [{**asdict(c), "owns": bool(c.writes & data)} for c in old],
     }
     store.write_json(layout.adoption, record)
     # A reboot from here on must not start it beside what comes.
     engine.restart_policy([c.id for c in old], "no")
-    owners = [c for c in running if c.writes & data]
-    engine.stop([c.id for c in running if c not in owners], patience.stop_timeout)
-    engine.stop([c.id for c in owners], patience.stop_timeout)
+    # Who gives it back has to know that the engine may still be stopping one of them.
+    store.write_json(layout.adoption, {**record, "stopping": True})
+    _stop(record["containers"], engine, patience)
     require_unused(data, engine)
+
+
+def _stop(containers: Sequence[Mapping[str, Any]], engine: Engine, patience: Patience) -> None:
+    """Stop those of ``containers`` that ran, the owners of data last; returns once they are down.
+
+    A client that gives up earlier than the engine leaves a container that goes on stopping, so it has more time.
+    """
+    running = [c for c in containers if c["runs"]]
+    timeout = max([patience.stop_timeout, *(c["grace"] + STOP_MARGIN for c in running)])
+    engine.stop([c["id"] for c in running if not c["owns"]], timeout)
+    engine.stop([c["id"] for c in running if c["owns"]], timeout)
 
 
 def require_unused(data: Collection[str], engine: Engine, project: str = "", app: str = "") -> None:
@@ -173,27 +187,32 @@ def give_back(layout: AppLayout, engine: Engine, patience: Patience) -> dict[str
     engine.stop([c.id for c in engine.containers(layout.stateful_project)], patience.stop_timeout)
     engine.remove_project(layout.stateful_project)
     layout.stateful_file.unlink(missing_ok=True)
-    if record["edge"] and (layout.edge / edge.COMPOSE).exists():
+    if record["edge"] and (layout.edge / edge.COMPOSE).exists() and not edge.serves_others(layout):
         engine.compose(layout.edge / edge.COMPOSE, "down", timeout=patience.stop_timeout)
-    _start_as_before(record, engine, patience)
-    layout.adoption.unlink(missing_ok=True)
-    return {"project": record["project"], "returned": True, **_gap(record)}
-
-
-def _start_as_before(record: Mapping[str, Any], engine: Engine, patience: Patience) -> None:
     there = {container.id for container in find(record["project"], engine)}
     containers: Sequence[Mapping[str, Any]] = [c for c in record["containers"] if c["id"] in there]
+    if record.get("stopping"):
+        # One whose stop was given up on still runs, would not be started, and ends a moment later.
+        _stop(containers, engine, patience)
+        store.write_json(layout.adoption, {**record, "stopping": False})
+    _start_as_before(record["project"], containers, engine, patience)
+    layout.adoption.unlink(missing_ok=True)
+    returned = any(container["runs"] for container in containers)
+    return {"project": record["project"], "returned": returned, **_gap(record)}
+
+
+def _start_as_before(project: str, containers: Sequence[Mapping[str, Any]], engine: Engine, patience: Patience) -> None:
     for c in containers:
         engine.restart_policy([c["id"]], c["policy"], c["retries"])
     running = [c for c in containers if c["runs"]]
     try:
         engine.start([c["id"] for c in running if c["owns"]], patience.start_timeout)
-        _await_health(record["project"], {c["id"] for c in running if c["owns"]}, engine, patience.start_timeout)
+        _await_health(project, {c["id"] for c in running if c["owns"]}, engine, patience.start_timeout)
         engine.start([c["id"] for c in running if not c["owns"]], patience.start_timeout)
     except DavitError as error:
         raise DavitError(
-            f"The stack '{record['project']}' of before could not be started again: {error} On the host, once the"
-            f" cause is gone: docker compose -p {record['project']} start"
+            f"The stack '{project}' of before could not be started again: {error} On the host, once the cause is gone:"
+            f" docker compose -p {project} start"
         ) from error
 
 

@@ -354,3 +354,63 @@ def test_data_in_a_directory_makes_an_owner_too(host: Adopting, monkeypatch: pyt
     record = takeover.pending(host.layout)
     assert record["data"] == ["/srv/db"]
     assert {c["service"]: c["owns"] for c in record["containers"]} == {"web": False, "db": True, "cron": False}
+
+
+def test_a_stop_that_was_given_up_on_is_finished_before_the_stack_is_started_again(
+    host: Adopting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine goes on stopping a container when its client is gone, and such a container cannot be started."""
+    prepare(host, FLOWS[0])
+    real, tries = host.stop, list[float]()
+
+    def stop(ids: list[str], timeout: float) -> None:
+        if f"{OLD}/db" in ids:
+            tries.append(timeout)
+            if len(tries) <= 2:
+                raise DavitError("docker stop did not end")
+        real(ids)
+
+    monkeypatch.setattr(host, "stop", stop)
+    with pytest.raises(DavitError, match="docker stop did not end"):
+        deploy(host, FLOWS[0])
+    # The way back could not stop it either, so the host's timer is to try again.
+    assert journal.read(host.layout) is not None
+    assert takeover.pending(host.layout)["stopping"]
+    host.now = leases.Moment("boot", 9999.0)
+    agent.recover(host.layout)
+    assert len(tries) == 3
+    assert min(tries) > 300, "less than the grace period of the container"
+    require_one_of_two(host, Flow("slow", bad_before_traffic=True), ())
+
+
+def test_an_edge_that_is_slow_for_a_moment_is_not_taken_for_one_that_waits(
+    host: Adopting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(host, FLOWS[0])
+    host.boxes[EDGE] = {"traefik": Box("running", "unless-stopped")}
+    monkeypatch.setattr(edge, "is_up", lambda: False)
+    host.publish(FLOWS[0].release)
+    takeover.take(host.layout, FLOWS[0].release, host, Patience())
+    assert takeover.pending(host.layout)["edge"] is False
+
+
+@pytest.mark.parametrize(("route", "stays"), [("stock.yml", True), ("_edge.yml", False), (f"{APP}.yml", False)])
+def test_the_edge_of_other_apps_stays_on_a_way_back(host: Adopting, route: str, stays: bool) -> None:
+    prepare(host, FLOWS[0])
+    host.boxes[EDGE] = {"traefik": Box("running", "unless-stopped")}
+    (host.layout.routes / route).write_text("{}")
+    record = {"state": takeover.TAKEN, "project": OLD, "release": rid(1), "edge": True, "began": None, "containers": []}
+    store.write_json(host.layout.adoption, record)
+    told = takeover.give_back(host.layout, host, Patience())
+    assert (EDGE in host.boxes) == stays
+    assert told == {"project": OLD, "returned": False}, "none of it had run"
+
+
+def test_a_stack_that_did_not_run_is_not_said_to_be_started_again(host: Adopting) -> None:
+    flow = Flow("gate fails", bad_before_traffic=True)
+    prepare(host, flow)
+    for box in host.boxes[OLD].values():
+        box.status = "exited"
+    with pytest.raises(DavitError) as failed:
+        deploy(host, flow)
+    assert "started again" not in str(failed.value)
