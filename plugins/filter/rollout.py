@@ -167,6 +167,19 @@ def adoption_line(done: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     )
 
 
+def rollback_line(done: Mapping[str, Any]) -> str:
+    """What a rollback led to, from the result of its module."""
+    stopped = f"stopped {done['stopped']}; " if done.get("stopped") else ""
+    if done.get("live"):
+        return f"{stopped}{done['live']} is live {'again' if done.get('changed') else 'already; nothing changed'}."
+    ended = done.get("ended") or {}
+    adopted = ended.get("adopted") or {}
+    if adopted.get("returned"):
+        return f"{stopped}the stack '{adopted['project']}', which ran before, was started again."
+    # A step that was at work has undone itself, and told its own run what it started again.
+    return f"{stopped}{'nothing' if ended else 'no release'} is live."
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -179,4 +192,5 @@ class FilterModule:
             "rollout_summary": summary,
             "probe_line": report.probe_line,
             "adoption_line": adoption_line,
+            "rollback_line": rollback_line,
         }

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.filter.rollout import adoption_line, fleet_live
+from ansible_collections.davit.ec2.plugins.filter.rollout import adoption_line, fleet_live, rollback_line
 
 NOTHING: dict[str, Any] = {"version": "", "digests": {}}
 
@@ -74,3 +74,27 @@ def test_what_is_taken_over_is_told(done: dict[str, Any], wanted: dict[str, Any]
     line = adoption_line(done, wanted)
     assert said in line
     assert bool(line) == bool(said)
+
+
+RETURNED = {"project": "shop", "returned": True}
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        ({"live": "r1", "changed": True}, "r1 is live again."),
+        ({"live": "r1", "changed": False}, "r1 is live already; nothing changed."),
+        ({"live": "r1", "changed": True, "stopped": "deploy v2 by bob"}, "stopped deploy v2 by bob; r1 is live again."),
+        (
+            {"live": "", "changed": True, "stopped": "deploy v1 by bob", "ended": {"adopted": RETURNED}},
+            "stopped deploy v1 by bob; the stack 'shop', which ran before, was started again.",
+        ),
+        (
+            {"live": "", "changed": True, "ended": {"result": "failed", "adopted": {**RETURNED, "returned": False}}},
+            "nothing is live.",
+        ),
+        ({"live": "", "changed": True, "stopped": "deploy v1", "ended": {}}, "stopped deploy v1; no release is live."),
+    ],
+)
+def test_what_a_rollback_led_to_is_told(done: dict[str, Any], said: str) -> None:
+    assert rollback_line(done) == said
