@@ -165,7 +165,8 @@ def test_an_old_stack_that_somebody_starts_again_is_noticed(tmp_path: Path) -> N
 
 def test_data_outside_of_davit_s_volumes_has_one_owner_too(tmp_path: Path) -> None:
     """Also where nothing is adopted."""
-    external, database = {"name": "shop_data", "external": True}, {"db-of-others": {}}
+    external = {"name": "shop_data", "external": True}
+    database: dict[str, dict[str, str]] = {"db-of-others": {}}
     with pytest.raises(DavitError, match=r"shop_data is in use by the container db-of-others"):
         preflight._with_data(request(tmp_path), staged(external), Stacks(database), adopts=False)
     asked = request(tmp_path, project="old")
