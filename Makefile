@@ -17,7 +17,7 @@ export LC_ALL := C.UTF-8
 export ANSIBLE_NOCOLOR := $(if $(CI),1,)
 # Three processes on two cores, each with a fleet of its own: half of an end-to-end test is waiting.
 E2E := pytest -n 3 --dist loadscope -v
-# What make soak-test repeats: faults, and fleets of three hosts.
+# What breaks on purpose, and fleets of three hosts: as long as all the others together.
 FAULTS := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py
 # Further words for a runner, as in `make unit ARGS='-k planner'`.
 ARGS ?=
@@ -44,7 +44,7 @@ lab-down: setup ## Take the lab away wholly, also after a crash; downloads are k
 
 ##@ Check
 .PHONY: test
-test: setup ## Run every check: lint, sanity, unit, molecule and e2e, in this order.
+test: setup ## Run the checks: lint, sanity, unit, molecule and e2e, in this order.
 	@tests/run_all.sh lint sanity unit molecule e2e
 
 .PHONY: lint
@@ -64,8 +64,12 @@ molecule: lab-up ## Test each role with Molecule on systemd hosts, two scenarios
 	@tests/molecule.sh $(SCENARIO)
 
 .PHONY: e2e
-e2e: lab-up ## Run the end-to-end tests in the lab, three fleets at a time.
-	@$(E2E) tests/e2e $(ARGS)
+e2e: lab-up ## Run the end-to-end tests in the lab, three fleets at a time, but for those of faults.
+	@$(E2E) $(filter-out $(FAULTS),$(wildcard tests/e2e/test_*.py)) $(ARGS)
+
+.PHONY: faults
+faults: lab-up ## Break deploys, hosts and fleets in every phase; not part of make test, since it takes half an hour more.
+	@$(E2E) $(FAULTS) $(ARGS)
 
 .PHONY: bench
 bench: lab-up ## Measure lost requests and times in the lab; writes docs/benchmarks.*; BENCH_DEPLOYS=2 and so on make it short.
@@ -77,7 +81,7 @@ bench-service: lab-up ## Measure load, latency and memory of the reference servi
 	@python -m bench.service
 
 .PHONY: soak-test
-soak-test: lab-up ## Run the tests of faults and fleets three times in a row; for the night.
+soak-test: lab-up ## Run make faults three times in a row; for the night.
 	@for round in 1 2 3; do echo "round $$round of 3"; $(E2E) -x $(FAULTS) $(ARGS) || exit 1; done
 
 ##@ Make

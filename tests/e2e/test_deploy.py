@@ -83,7 +83,7 @@ def test_site_without_a_version_keeps_what_is_live(host: Host) -> None:
 def test_a_bad_release_is_refused_and_nothing_is_lost(host: Host, variables: dict[str, Any], words: list[str]) -> None:
     live = host.live()
     with Load(host.address) as load:
-        result = host.deploy(compose_release_gate={**GATE, "timeout": 8}, **variables)
+        result = host.deploy(compose_release_gate={**GATE, "timeout": 15}, **variables)
     assert result.rc != 0, str(result)
     for word in words:
         assert word in result.output, str(result)

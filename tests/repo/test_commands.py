@@ -58,13 +58,21 @@ RUN_BY = {
 }
 
 NOT_RUN = {
-    "mount -o ro,noload /dev/nvme1n1p1 /mnt",
+    "sgdisk --randomize-guids /dev/nvme1n1",
+    "e2fsck -fy /dev/nvme1n1p1 && tune2fs -U random -L restored /dev/nvme1n1p1",
+    "mount -o ro /dev/nvme1n1p1 /mnt",
     "docker volume create restored",
     "cp -a /mnt/var/lib/docker/volumes/<volume>/_data/. /var/lib/docker/volumes/restored/_data/",
     "umount /mnt",
     "docker run --rm -it -v restored:/var/lib/postgresql/data <the database image>",
+    "docker ps --all --filter label=davit.app=<app> --format '{{.Label \"com.docker.compose.project\"}}' | sort -u",
+    "docker compose -p <each of these projects> down",
+    "docker compose -p davit-edge down",
+    "docker update --restart unless-stopped $(docker ps --all --quiet --filter label=com.docker.compose.project=shop)",
+    "docker compose -p shop start",
 }
-"""What nothing here can run, since the lab's volumes hold no blocks; the runbook says so as well."""
+"""What nothing here runs: the lab's volumes hold no blocks, and the way back from an adoption by hand has not been tried.
+The runbook says so as well."""
 
 
 def commands_of(text: str) -> Iterator[str]:

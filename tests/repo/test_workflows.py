@@ -97,13 +97,13 @@ def test_a_caller_may_name_a_runner_of_its_own(name: str) -> None:
 
 
 def test_ci_runs_make_and_nothing_else() -> None:
-    said = [step["run"] for step in WORKFLOWS["ci"]["jobs"]["test"]["steps"] if "run" in step]
-    assert said == ["make test"]
+    jobs = [WORKFLOWS["ci"]["jobs"][name]["steps"] for name in ("test", "faults")]
+    assert [step["run"] for steps in jobs for step in steps if "run" in step] == ["make test", "make faults"]
 
 
 def test_a_deploy_follows_what_was_tested_and_built() -> None:
     ci = WORKFLOWS["ci"]["jobs"]
-    assert (ci["build"]["needs"], ci["deploy"]["needs"]) == ("test", "build")
+    assert (ci["build"]["needs"], ci["deploy"]["needs"]) == (["test", "faults"], "build")
     assert ci["build"]["if"].startswith("github.event_name == 'push' && ")
     assert WORKFLOWS["ci"][True]["push"] == {"branches": ["main"]}
     assert ci["deploy"]["with"]["version"] == "${{ github.sha }}"
