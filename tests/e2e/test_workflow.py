@@ -48,7 +48,14 @@ def workspace(pinned: str, tmp_path: Path) -> Path:
     return tmp_path
 
 
-EXTRA = json.dumps({"registry_login_username": "davit", "compose_release_soak_seconds": 0, "monitoring_enabled": False})
+EXTRA = json.dumps(
+    {
+        "registry_login_username": "davit",
+        "compose_release_soak_seconds": 0,
+        "monitoring_enabled": False,
+        "restaurant_search_slowest_ms": 1000,
+    }
+)
 
 
 def test_a_version_is_deployed_and_the_summary_says_so(host: Host, secrets: dict[str, str], workspace: Path) -> None:

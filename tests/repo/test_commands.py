@@ -71,7 +71,7 @@ NOT_RUN = {
     "docker update --restart unless-stopped $(docker ps --all --quiet --filter label=com.docker.compose.project=shop)",
     "docker compose -p shop start",
 }
-"""What nothing here runs: the lab's volumes hold no blocks, and the way back from an adoption by hand has not been tried.
+"""What nothing here runs: the lab has no blocks in its volumes, and the way back from an adoption has not been tried.
 The runbook says so as well."""
 
 
