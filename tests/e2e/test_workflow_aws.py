@@ -148,7 +148,7 @@ def test_a_deploy_that_fails_had_its_port_open_and_leaves_it_closed(
     outcomes = job(between, workspace, version="bad-search-500").run(look)
     assert [outcomes[name].rc == 0 for name in (OPEN, RUN, CLOSE)] == [True, False, True], log(outcomes)
     assert "::error title=deploy of restaurant-search bad-search-500%3A failed" in outcomes[RUN].log, log(outcomes)
-    assert f"**{closed.fleet.name}-1 failed in start and gate**" in outcomes[RUN].summary
+    assert f"**{closed.fleet.name}-1 failed in gate**" in outcomes[RUN].summary
     assert seen[OPEN] == (False, {})
     open_, rules = seen[RUN]
     assert open_

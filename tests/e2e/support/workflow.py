@@ -21,6 +21,8 @@ ACTION = "$/.github/actions/davit"
 TIMEOUT = 600
 CANCEL = ((signal.SIGINT, 7.5), (signal.SIGTERM, 2.5))
 """What GitHub sends to a cancelled step, and how many seconds it waits for the end after each."""
+FIRST_PLAY = "Check the inventory"
+"""The name of the first play of the playbooks that a cancelled step may run."""
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}")
 
 
@@ -118,7 +120,7 @@ class Job:
             )
             try:
                 if cancelled:
-                    until(lambda: "PLAY [" in log.read_text(), 60)
+                    until(lambda: FIRST_PLAY in log.read_text(), 120)
                 else:
                     process.wait(TIMEOUT)
             finally:
