@@ -17,8 +17,8 @@ export LC_ALL := C.UTF-8
 export ANSIBLE_NOCOLOR := $(if $(CI),1,)
 # Three processes on two cores, each with a fleet of its own: half of an end-to-end test is waiting.
 E2E := pytest -n 3 --dist loadscope -v
-# What breaks on purpose, and fleets of three hosts: as long as all the others together.
-FAULTS := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py
+# What breaks on purpose, fleets of three hosts and stacks that are taken over: as long as all the others together.
+FAULTS := $(wildcard tests/e2e/test_faults_*.py) tests/e2e/test_fleet.py tests/e2e/test_adoption.py
 # Further words for a runner, as in `make unit ARGS='-k planner'`.
 ARGS ?=
 

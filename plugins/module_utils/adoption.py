@@ -24,6 +24,9 @@ PROJECT, SERVICE, FOLDER, ONEOFF = (
     "com.docker.compose.oneoff",
 )
 
+OWN = frozenset({"davit.app", "davit.edge.config"})
+"""Labels that Davit gives to containers. Their images may have any others of that beginning."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SYSTEM = re.compile(r"/(etc|dev|proc|sys|run|var/run)(/|$)")
 """Paths that many containers share, often mounted writable for no reason: no data of one of them."""
@@ -95,7 +98,7 @@ class Old:
             retries=int(restart.get("MaximumRetryCount") or 0),
             folder=labels.get(FOLDER, ""),
             oneoff=labels.get(ONEOFF) == "True",
-            davit=any(key.startswith("davit.") for key in labels),
+            davit=bool(OWN & labels.keys()) or str(labels.get(PROJECT, "")).startswith("davit-"),
             mounts=tuple(_mount(mount) for mount in record.get("Mounts") or []),
             # None is the engine's default; 0 is a wish.
             grace=10 if (grace := (record.get("Config") or {}).get("StopTimeout")) is None else int(grace),

@@ -62,6 +62,20 @@ def test_a_new_volume_has_to_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "own"),
+    [
+        ({"davit.app": "shop"}, True),
+        ({"davit.edge.config": "0a1b"}, True),
+        ({"com.docker.compose.project": "davit-monitoring"}, True),
+        ({"davit.lab": "true", "com.docker.compose.project": "shop"}, False),
+    ],
+)
+def test_a_label_of_its_image_makes_no_container_davit_s(labels: dict[str, str], own: bool) -> None:
+    record = {"Id": "1", "Name": "/shop-db-1", "Image": "sha256:0", "Config": {"Image": "db:1", "Labels": labels}}
+    assert Old.from_inspect(record).davit is own
+
+
+@pytest.mark.parametrize(
     ("wish", "containers", "labelled", "model", "said"),
     [
         (Wish("app"), [], {}, PLAIN, "neither containers nor volumes.*or remove compose_release_adopt, if this host"),
