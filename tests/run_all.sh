@@ -48,13 +48,13 @@ await_lab() {
 
 case " $* " in *' molecule '* | *' e2e '*) begin_lab ;; esac
 for target in "$@"; do
-    begin=$(now)
     # What measures time is left alone with the machine.
     case $target in
         lint | sanity) ;;
         *) await_lab || { report="$report  lab-up  FAILED\n"; exit 1; } ;;
     esac
     printf '\n== make %s\n' "$target"
+    begin=$(now)
     if ! make "$target"; then
         report="$report  $target  FAILED after $(($(now) - begin)) s\n"
         exit 1

@@ -22,20 +22,26 @@ def check(port: int) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.fixture
-def server() -> Iterator[HTTPServer]:
+class Server(HTTPServer):
     """Answers with the status that is set on it."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(made.status if self.path == "/readyz" else 404)  # type: ignore[attr-defined]
-            self.end_headers()
-            self.wfile.write(b'{"status":"as set"}')
+    status = 200
 
-        def log_message(self, *_: object) -> None:
-            pass
 
-    made = HTTPServer(("127.0.0.1", 0), Handler)
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, Server)
+        self.send_response(self.server.status if self.path == "/readyz" else 404)
+        self.end_headers()
+        self.wfile.write(b'{"status":"as set"}')
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=made.serve_forever, daemon=True).start()
     yield made
     made.shutdown()
@@ -43,13 +49,13 @@ def server() -> Iterator[HTTPServer]:
 
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (404, 1)])
-def test_ready_is_what_readyz_says(server: HTTPServer, status: int, code: int) -> None:
+def test_ready_is_what_readyz_says(server: Server, status: int, code: int) -> None:
     """Its words go into Docker's record of the container's health."""
-    server.status = status  # type: ignore[attr-defined]
+    server.status = status
     assert check(server.server_port) == (code, f'{status} {{"status":"as set"}}\n')
 
 
-def test_nobody_there_is_not_ready(server: HTTPServer) -> None:
+def test_nobody_there_is_not_ready(server: Server) -> None:
     """As before the service listens."""
     server.server_close()
     code, said = check(server.server_port)

@@ -56,14 +56,16 @@ def test_a_unit_that_starts_the_old_stack_again_within_the_deploy_is_noticed(
     require_one_of_two(host, Flow("restarted", bad_before_traffic=True), (moment[1],))
 
 
-def test_another_that_takes_the_data_within_the_deploy_is_noticed(host: Adopting) -> None:
+def test_another_that_takes_the_data_within_the_deploy_is_noticed(
+    host: Adopting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.make_private(host.layout.home)
     prepare(host, ADOPTION)
     record = {"state": takeover.TAKEN, "project": OLD, "data": ["/srv/db"]}
     store.write_json(host.layout.adoption, record)
     host.boxes[OLD] = {}
     takeover.require_stopped(host.layout, host)
-    host.users = lambda data: {"stranger": {}} if data == "/srv/db" else {}  # type: ignore[method-assign]
+    monkeypatch.setattr(host, "users", lambda data: {"stranger": {}} if data == "/srv/db" else {})
     with pytest.raises(DavitError, match="The directory /srv/db is in use by the container stranger"):
         takeover.require_stopped(host.layout, host)
 

@@ -168,7 +168,7 @@ def test_an_option_that_aws_does_not_have_is_named_without_its_value() -> None:
 
 def test_an_argument_that_boto3_refuses_is_the_fault_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     class Manager(SecretsManager):
-        def get_secret_value(self, SecretId: str, **chosen: str) -> dict[str, Any]:  # noqa: N803
+        def get_secret_value(self, SecretId: str, **chosen: str) -> dict[str, Any]:  # noqa: N803 # boto3's name
             if chosen.get("VersionId") == "3":
                 raise botocore.exceptions.ParamValidationError(report="Invalid length for parameter VersionId")
             return super().get_secret_value(SecretId, **chosen)
@@ -181,7 +181,7 @@ def test_an_argument_that_boto3_refuses_is_the_fault_of_one(monkeypatch: pytest.
 
 def test_a_name_may_choose_a_version_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     class Selecting(Ssm):
-        def get_parameters(self, Names: list[str], WithDecryption: bool) -> dict[str, Any]:  # noqa: N803
+        def get_parameters(self, Names: list[str], WithDecryption: bool) -> dict[str, Any]:  # noqa: N803 # boto3's name
             answer = super().get_parameters(Names, WithDecryption)
             for asked, told in zip(sorted(Names), answer["Parameters"], strict=True):
                 _name, colon, chosen = asked.removeprefix(ARN).partition(":")
