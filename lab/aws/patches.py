@@ -52,10 +52,10 @@ def tag_elastic_addresses() -> None:
     ec2_utils.EC2_PREFIX_TO_RESOURCE["eipalloc"] = "elastic-ip"
 
 
-def show_blank_snapshots() -> None:
-    """C: a volume made from no snapshot has ``SnapshotId: ""``; moto leaves the key out.
+def show_whole_volumes() -> None:
+    """C: a volume of no snapshot has ``SnapshotId: ""``, and each has ``MultiAttachEnabled``; moto leaves both out.
 
-    amazon.aws.ec2_vol_info reads the key.
+    amazon.aws.ec2_vol_info reads the first, ec2_vol the second when it attaches.
     """
     volume = elastic_block_store.Volume
     original = volume.__init__
@@ -64,6 +64,7 @@ def show_blank_snapshots() -> None:
     def init(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, *args, **kwargs)
         self.snapshot_id = self.snapshot_id or ""
+        self.multi_attach_enabled = False
 
     volume.__init__ = init  # type: ignore[method-assign]
 
@@ -161,7 +162,7 @@ def allocate_public_addresses(pool: ipaddress.IPv4Network = PUBLIC_RANGE) -> Non
 ALL = (
     answer_rule_description_updates,
     tag_elastic_addresses,
-    show_blank_snapshots,
+    show_whole_volumes,
     keep_elastic_addresses,
     free_addresses_of_the_terminated,
     refuse_the_terminated,

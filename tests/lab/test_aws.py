@@ -71,12 +71,12 @@ def elastic_addresses_have_tags_by_their_type(aws: Aws) -> None:
     assert [tag["Value"] for tag in ec2.describe_tags(Filters=wanted)["Tags"]] == ["one"]
 
 
-def blank_volumes_name_no_snapshot(aws: Aws) -> None:
+def volumes_are_shown_whole(aws: Aws) -> None:
     """C."""
     ec2 = aws.client("ec2")
     volume = ec2.create_volume(AvailabilityZone="eu-central-1a", Size=1)
     shown = ec2.describe_volumes(VolumeIds=[volume["VolumeId"]])["Volumes"][0]
-    assert shown["SnapshotId"] == ""
+    assert (shown["SnapshotId"], shown["MultiAttachEnabled"]) == ("", False)
 
 
 def an_elastic_address_outlives_a_stop(aws: Aws) -> None:
@@ -118,7 +118,7 @@ def the_terminated_stay_so(aws: Aws) -> None:
 CHECKS = [
     rule_descriptions_are_acknowledged,
     elastic_addresses_have_tags_by_their_type,
-    blank_volumes_name_no_snapshot,
+    volumes_are_shown_whole,
     an_elastic_address_outlives_a_stop,
     termination_frees_the_elastic_address,
     public_addresses_are_the_labs,
