@@ -80,6 +80,7 @@ _COLOURS = {
 }
 LOCKSTEP = ("linear", "ansible.builtin.linear")
 _DEBUG = ("debug", "ansible.builtin.debug")
+_ASSERT = ("assert", "ansible.builtin.assert")
 _ASKS = ("pause", "ansible.builtin.pause")
 
 
@@ -285,7 +286,7 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible ships no types
     def _told(self, result: Any) -> list[Line] | None:
         """What a play says, or that a task changed something; None for what is to be shown in full."""
         task, told = result.task, result.result
-        if task.action in _DEBUG:
+        if task.action in _DEBUG or (task.action in _ASSERT and "success_msg" in task.args):
             if "msg" not in told or task.loop:
                 return None
             return timeline.message_lines(told["msg"], self.host_label(result), len(self._hosts) > 1)

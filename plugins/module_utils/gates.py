@@ -158,7 +158,8 @@ def judge_answer(check: HttpCheck, answer: Answer) -> Look:
     """Whether one answer is what ``check`` expects, with what was seen instead."""
     latency = round(answer.seconds * 1000, 1)
     wrong = _what_is_wrong(check, answer, latency)
-    return Look(check.name, wrong is None, wrong or f"{answer.status} as expected", latency_ms=latency)
+    answered = latency if answer.error is None else None
+    return Look(check.name, wrong is None, wrong or f"{answer.status} as expected", latency_ms=answered)
 
 
 def _what_is_wrong(check: HttpCheck, answer: Answer, latency: float) -> str | None:
@@ -321,6 +322,9 @@ def cause(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str:
     ranked = [
         [t for t in tallies if t.hopeless],
         [t for t in tallies if ready and not t.readiness and t.wrong_in_a_row >= gate.failures],
+        # A wrong answer says more than its container, which is "starting" or "unhealthy" for the same reason.
+        [t for t in tallies if t.readiness and t.in_a_row == 0 and t.latencies],
+        [t for t in tallies if t.readiness and t.in_a_row == 0 and not t.pending],
         [t for t in tallies if t.readiness and t.in_a_row == 0],
         [t for t in tallies if t.in_a_row == 0],
         [t for t in tallies if t.in_a_row < gate.successes],

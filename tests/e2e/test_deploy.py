@@ -14,6 +14,7 @@ from tests.e2e.support.load import Load
 from tests.e2e.support.playbook import ROOT
 
 GATE = yaml.safe_load((ROOT / "service/deploy.yml").read_text())["compose_release_gate"]
+IMPATIENT = {**GATE, "timeout": 15}
 STACKS = ROOT / "tests/e2e/stacks"
 
 
@@ -36,11 +37,6 @@ def test_the_first_release_answers_searches_at_the_elastic_ip(host: Host, first:
     assert len(answer.json()["results"]) == 3
 
 
-def test_site_again_changes_nothing(host: Host) -> None:
-    result = host.fleet.run("site")
-    assert (result.rc, result.changed) == (0, {}), str(result)
-
-
 def test_a_deploy_moves_to_another_version_without_a_lost_request(host: Host, first: str) -> None:
     with Load(host.address) as load:
         result = host.deploy(compose_release_version="v2")
@@ -56,7 +52,7 @@ def test_the_same_version_again_changes_nothing(host: Host) -> None:
     assert (result.rc, result.changed) == (0, {}), str(result)
 
 
-def test_site_without_a_version_keeps_what_is_live(host: Host) -> None:
+def test_site_again_changes_nothing_and_keeps_what_is_live(host: Host) -> None:
     result = host.fleet.run("site")
     assert (result.rc, result.changed) == (0, {}), str(result)
     assert host.ask("/version").json()["version"] == "v2"
@@ -83,7 +79,7 @@ def test_site_without_a_version_keeps_what_is_live(host: Host) -> None:
 def test_a_bad_release_is_refused_and_nothing_is_lost(host: Host, variables: dict[str, Any], words: list[str]) -> None:
     live = host.live()
     with Load(host.address) as load:
-        result = host.deploy(compose_release_gate={**GATE, "timeout": 15}, **variables)
+        result = host.deploy(compose_release_gate=IMPATIENT, **variables)
     assert result.rc != 0, str(result)
     for word in words:
         assert word in result.output, str(result)
@@ -97,7 +93,7 @@ def test_a_bad_release_is_refused_and_nothing_is_lost(host: Host, variables: dic
 
 def test_a_failed_release_is_on_record_and_not_tried_again(host: Host) -> None:
     assert [line["result"] for line in host.history()][-1] == "failed"
-    result = host.deploy(compose_release_version="bad-impostor", compose_release_gate={**GATE, "timeout": 8})
+    result = host.deploy(compose_release_version="bad-impostor", compose_release_gate=IMPATIENT)
     assert result.rc != 0
     assert "compose_release_force" in result.output, str(result)
 

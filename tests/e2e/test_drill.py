@@ -41,8 +41,6 @@ def leftovers(host: Host) -> str:
 @pytest.fixture(scope="module", autouse=True)
 def live(host: Host) -> Iterator[str]:
     """A live release with the gate that is drilled."""
-    result = host.fleet.run("site")
-    assert result.rc == 0, str(result)
     result = host.deploy(compose_release_version="v1", compose_release_gate=GATE, compose_release_force=True)
     assert result.rc == 0, str(result)
     yield host.live()

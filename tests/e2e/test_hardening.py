@@ -106,7 +106,7 @@ def test_the_live_release_has_no_more_rights_than_its_compose_file_says(host: Ho
     """The reference service is stricter than the defaults, which must not soften it."""
     running = host.shell("docker ps -q --filter label=davit.app=restaurant-search").split()
     if not running:
-        result = host.fleet.run("site")
+        result = host.deploy()
         assert result.rc == 0, str(result)
         running = host.shell("docker ps -q --filter label=davit.app=restaurant-search").split()
     for one in json.loads(host.shell(f"docker inspect {' '.join(running)}")):

@@ -32,8 +32,6 @@ def live(host: Host) -> str:
     options = "MODEL_OPTIONS=--unseen 0.6 --cuisine-mix 0.6"
     build_and_push(f"{SERVICE}:drifted", ROOT / "service", ["VERSION=drifted", options])
     build_and_push(f"{SERVICE}:tfidf", ROOT / "service", ["VERSION=tfidf", "MODEL=tfidf"])
-    result = host.fleet.run("site")
-    assert result.rc == 0, str(result)
     result = host.deploy(compose_release_version="v1", compose_release_force=True)
     assert result.rc == 0, str(result)
     return host.live()

@@ -180,6 +180,15 @@ def test_a_loop_is_one_line_with_the_items_that_changed(monkeypatch: pytest.Monk
     assert "s3cret" not in run.screen.getvalue()
 
 
+def test_an_assertion_says_what_it_was_given_to_say_when_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(monkeypatch)
+    run.task("Silent", "ansible.builtin.assert", "ok", {"msg": "All assertions passed"}, that="x")
+    run.task("Say", "ansible.builtin.assert", "ok", {"msg": "Every drill was caught."}, that="x", success_msg="{{ y }}")
+    shown = [line for line in run.stats().splitlines() if line]
+    assert shown[1] == "Every drill was caught."
+    assert "All assertions passed" not in run.screen.getvalue()
+
+
 def test_what_a_debug_shows_that_is_no_text_is_shown_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(monkeypatch)
     run.task("Show", "ansible.builtin.debug", "ok", {"msg": {"a": ["b"]}, "_ansible_verbose_always": True})

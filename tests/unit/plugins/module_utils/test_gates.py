@@ -137,10 +137,20 @@ def test_no_evidence_is_never_a_pass() -> None:
     assert gates.decide([], GATE, elapsed=1e9) == gates.INCONCLUSIVE
 
 
-def tally(name: str = "x", *, right: int = 0, wrong: int = 0, readiness: bool = True, hopeless: bool = False) -> Tally:
+def tally(
+    name: str = "x",
+    *,
+    right: int = 0,
+    wrong: int = 0,
+    readiness: bool = True,
+    hopeless: bool = False,
+    answers: bool = False,
+    pending: bool = False,
+) -> Tally:
     made = Tally(name, readiness=readiness)
     for holds in [True] * right + [False] * wrong:
-        made.add(Look(name, holds, f"{name} seen", hopeless=hopeless))
+        latency = 1.0 if answers else None
+        made.add(Look(name, holds, f"{name} seen", hopeless=hopeless, latency_ms=latency, pending=pending))
     return made
 
 
@@ -171,6 +181,12 @@ def test_decide(tallies: list[Tally], elapsed: float, verdict: str | None) -> No
         ([tally("ok", right=3), tally("deep", wrong=3, readiness=False)], "deep: deep seen"),
         ([tally("ok", right=3), tally("ready", wrong=1)], "ready: ready seen"),
         ([tally("ok", right=3), tally("late", right=1)], "late: late seen"),
+        ([tally("container", wrong=9), tally("silent", wrong=9)], "container: container seen"),
+        ([tally("container", wrong=9), tally("ready", wrong=9, answers=True)], "ready: ready seen"),
+        (
+            [tally("container", wrong=1, hopeless=True), tally("ready", wrong=9, answers=True)],
+            "container: container seen",
+        ),
     ],
 )
 def test_the_cause_names_what_decided(tallies: list[Tally], named: str) -> None:
