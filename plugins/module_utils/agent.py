@@ -126,8 +126,10 @@ def _imports(source: str) -> list[str]:
 
 
 def install(layout: AppLayout) -> None:
-    """Have program and units in place, and the timer running. Without systemd the next deploy recovers."""
-    _replace(layout.agent, archive(), 0o700)
+    """Have programs and units in place, and the timer running. Without systemd the next deploy recovers."""
+    made = archive()
+    for path in (layout.agent, layout.program):
+        _replace(path, made, 0o700)
     if not UNITS.is_dir():
         return
     changed = [_replace(UNITS / name, text.encode(), 0o644) for name, text in units(layout.root).items()]

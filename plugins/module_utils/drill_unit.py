@@ -33,7 +33,7 @@ def begin(layout: AppLayout, wanted: Release) -> None:
             [
                 *("systemd-run", "--quiet", "--collect", "--service-type=notify", f"--unit={unit_of(layout)}"),
                 *(f"--property=RuntimeMaxSec={LIMIT}", "--property=TimeoutStopSec=5", "--property=MemoryMax=256M"),
-                *("/usr/bin/python3", str(layout.agent), "drill", layout.root, layout.app, wanted.id),
+                *("/usr/bin/python3", str(layout.program), "drill", layout.root, layout.app, wanted.id),
             ],
             timeout=30,
         )

@@ -102,8 +102,13 @@ class AppLayout:
 
     @property
     def agent(self) -> Path:
-        """The program that the host's own timer and units run."""
+        """The program that the host's own timer runs, for all apps."""
         return Path(self.root) / "lib" / "davit.pyz"
+
+    @property
+    def program(self) -> Path:
+        """The same program as this app's deploy has brought it: that of another app may bring another version."""
+        return self.home / "davit.pyz"
 
     @property
     def stateful_file(self) -> Path:

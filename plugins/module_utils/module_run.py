@@ -96,7 +96,7 @@ def run_module(
 
 
 def run_step(arguments: Mapping[str, Any], name: str, foreseen: Mapping[str, Any]) -> None:
-    """Run a step of `steps.py` by the program on the host; in check mode tell what is ``foreseen``.
+    """Run a step of `steps.py` by the app's program on the host; in check mode tell what is ``foreseen``.
 
     The import is hidden from Ansible, which would parse, pack and send all that a step stands on with each task: a
     second of the controller's time for each.
@@ -114,14 +114,14 @@ def run_step(arguments: Mapping[str, Any], name: str, foreseen: Mapping[str, Any
 
 def _steps(layout: AppLayout) -> Any:
     package = importlib.import_module(__name__.rpartition(".")[0])
-    inside = f"{layout.agent}/{package.__name__.replace('.', '/')}"
+    inside = f"{layout.program}/{package.__name__.replace('.', '/')}"
     if inside not in package.__path__:
         package.__path__.append(inside)
     try:
         return importlib.import_module(f"{package.__name__}.steps")
     except ImportError as error:
         raise DavitError(
-            f"The host's program {layout.agent}, which this deploy's preflight put there, cannot be used: {error}."
+            f"{layout.program}, which this deploy's preflight put there, cannot be used: {error}."
             " Run the deploy again."
         ) from error
 

@@ -53,7 +53,7 @@ def start(layout: AppLayout, release: Release, rate: float) -> None:
             [
                 *("systemd-run", "--quiet", "--collect", f"--unit={unit_of(layout)}"),
                 *(f"--property=RuntimeMaxSec={LIMIT}", "--property=MemoryMax=128M", "--property=TimeoutStopSec=10"),
-                *("/usr/bin/python3", str(layout.agent), "probe"),
+                *("/usr/bin/python3", str(layout.program), "probe"),
                 *(str(layout.probe), str(rate), str(LIMIT), str(_target_file(layout))),
             ],
             timeout=10,

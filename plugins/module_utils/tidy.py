@@ -34,7 +34,7 @@ def start(layout: AppLayout, keep: int, patience: Patience) -> None:
     run(
         [
             *("systemd-run", "--quiet", "--collect", "--no-block", f"--unit={unit}"),
-            *(f"--property=RuntimeMaxSec={LIMIT}", "/usr/bin/python3", str(layout.agent), "tidy"),
+            *(f"--property=RuntimeMaxSec={LIMIT}", "/usr/bin/python3", str(layout.program), "tidy"),
             *(layout.root, layout.app, str(keep), str(patience.drain)),
         ],
         timeout=10,

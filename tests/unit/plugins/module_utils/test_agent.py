@@ -68,13 +68,16 @@ def test_the_modules_of_the_steps_take_them_from_the_program(program: Path, tmp_
         (tmp_path / "sent" / folder / "__init__.py").touch()
     for name in ("module_run", "errors", "journal", "layout", "leases", "masking", "store", "plan", "command"):
         (sent / f"{name}.py").write_bytes((here / f"{name}.py").read_bytes())
+    brought = AppLayout("shop", str(tmp_path)).program
+    brought.parent.mkdir(parents=True)
+    brought.write_bytes(program.read_bytes())
     code = "import sys; sys.path.insert(0, sys.argv[1])\n"
     code += f"from {agent.PACKAGE} import layout, module_run\n"
     code += "print(module_run._steps(layout.AppLayout('shop', sys.argv[2])).start.__code__.co_filename)"
     command = [sys.executable, "-c", code, str(tmp_path / "sent")]
     done = subprocess.run([*command, str(tmp_path)], cwd="/", capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(str(program)), done.stderr
-    program.unlink()
+    assert done.stdout.startswith(str(brought)), done.stderr
+    brought.unlink()
     gone = subprocess.run([*command, str(tmp_path)], cwd="/", capture_output=True, text=True, check=False)
     assert "which this deploy's preflight put there, cannot be used" in gone.stderr
 
