@@ -207,7 +207,6 @@ def test_most_requests_share_a_connection_and_every_fifth_has_its_own(edge: Edge
     assert len(set(edge.peers)) >= len(edge.peers) // 5
 
 
-@pytest.mark.usefixtures("quick")
 def test_it_keeps_its_pace_and_ends_by_its_limit(edge: Edge, tmp_path: Path) -> None:
     edge.delay = 0.2
     start = time.monotonic()
