@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,15 @@ ON_ONE_HOST = {
 }
 """Modules that follow each other on the host of a process. Those of the service find it without a release of it."""
 
+LONGEST_FIRST = [
+    "test_faults_killed",
+    "test_faults_host",
+    "test_fleet",
+    "test_faults_interrupted",
+    "test_faults_registry",
+]
+"""So that none of them runs alone at the end; the summary tells what each took."""
+
 
 class ByFleet(LoadScopeScheduling):  # type: ignore[misc]
     """Tests of one module stay in one process and in their order, and so do modules that follow each other."""
@@ -56,6 +66,12 @@ class ByFleet(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         module = Path(nodeid.partition("::")[0]).stem
         return next((scope for scope, modules in ON_ONE_HOST.items() if module in modules), module)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With --no-loadscope-reorder, the order in which the processes take the modules."""
+    rank = {module: number for number, module in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -142,6 +158,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What each fault has cost."""
+    """What each fault has cost, and each module."""
     for line in LEDGER:
         terminalreporter.write_line(line)
+    took: Counter[str] = Counter()
+    for report in (one for some in terminalreporter.stats.values() for one in some):
+        if isinstance(report, pytest.TestReport):
+            took[Path(report.nodeid.partition("::")[0]).stem] += round(report.duration)
+    for module, seconds in took.most_common():
+        terminalreporter.write_line(f"{seconds:5d} s  {module}")
