@@ -134,7 +134,16 @@ class Engine:
     ) -> dict[str, Mapping[str, str]]:
         filters = {key: [value] for key, value in wanted.items()}
         listed = self._ask("GET", "/containers/json", query={"filters": filters})
-        return {name.lstrip("/"): c.get("Labels") or {} for c in listed if chosen(c) for name in c["Names"]}
+        own = [container for container in listed if chosen(container) and self._runs(container)]
+        return {name.lstrip("/"): container.get("Labels") or {} for container in own for name in container["Names"]}
+
+    def _runs(self, listed: Mapping[str, Any]) -> bool:
+        """Whether a container of a list still runs. The engine lists what it last wrote down: one whose stop has
+        just returned may stand there as running for a moment, and only its own record says that it is not."""
+        if listed["State"] not in ("running", "restarting", "paused"):
+            return False
+        record = self._ask("GET", f"/containers/{listed['Id']}/json")
+        return bool(record) and bool(record["State"]["Running"])
 
     def repo_digests(self, image: str) -> list[str]:
         """The names with digest that an image was pulled by."""
@@ -182,7 +191,7 @@ class Engine:
         found: dict[str, bool] = {}
         for container in listed:
             project = container["Labels"]["com.docker.compose.project"]
-            found[project] = found.get(project, False) or container["State"] in ("running", "restarting", "paused")
+            found[project] = found.get(project, False) or self._runs(container)
         return found
 
     def connect(self, network: str, ids: Iterable[str]) -> None:

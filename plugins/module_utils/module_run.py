@@ -121,8 +121,7 @@ def _steps(layout: AppLayout) -> Any:
         return importlib.import_module(f"{package.__name__}.steps")
     except ImportError as error:
         raise DavitError(
-            f"{layout.program}, which this deploy's preflight put there, cannot be used: {error}."
-            " Run the deploy again."
+            f"{layout.program}, which this deploy's preflight put there, cannot be used: {error}. Run the deploy again."
         ) from error
 
 

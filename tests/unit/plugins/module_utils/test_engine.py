@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,26 @@ from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 
 
 def container(name: str, **mount: Any) -> dict[str, Any]:
-    return {"Names": [f"/{name}"], "Labels": None, "Mounts": [{"RW": True, **mount}]}
+    return {
+        "Id": name,
+        "State": "running",
+        "Names": [f"/{name}"],
+        "Labels": {"com.docker.compose.project": name},
+        "Mounts": [{"RW": True, **mount}],
+    }
+
+
+class Socket:
+    """The engine's answers: a list as it was written down, and what each container's own record says."""
+
+    def __init__(self, listed: list[dict[str, Any]], stopped: Sequence[str] = (), gone: Sequence[str] = ()) -> None:
+        self.listed, self.stopped, self.gone = listed, stopped, gone
+
+    def __call__(self, _method: str, path: str, *_: Any, **__: Any) -> tuple[int, Any]:
+        if path == "/containers/json":
+            return 200, self.listed
+        name = path.split("/")[2]
+        return (404, {}) if name in self.gone else (200, {"State": {"Running": name not in self.stopped}})
 
 
 @pytest.mark.parametrize(
@@ -28,5 +48,16 @@ def test_the_users_of_data_are_those_that_can_write_it(
         container("reader", Type="volume", Name="shop_data", Source="/x", RW=False),
         container("backup", Type="bind", Source="/srv/db", RW=False),
     ]
-    monkeypatch.setattr(engine_api, "call", lambda *_, **__: (200, listed))
+    monkeypatch.setattr(engine_api, "call", Socket(listed))
     assert list(Engine().users(data)) == found
+
+
+def test_what_has_just_stopped_does_not_run_though_it_is_still_listed_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine answers a stop before it has noted it for its lists."""
+    mount = {"Type": "volume", "Name": "shop_data"}
+    listed = [container(name, **mount) for name in ("runs", "stopped", "gone")]
+    listed.append({**container("ended", **mount), "State": "exited"})
+    monkeypatch.setattr(engine_api, "call", Socket(listed, stopped=["stopped"], gone=["gone"]))
+    assert list(Engine().users("shop_data")) == ["runs"]
+    assert list(Engine().publishers(80)) == ["runs"]
+    assert Engine().projects("shop") == {"runs": True, "stopped": False, "gone": False, "ended": False}
