@@ -65,8 +65,7 @@ class Mount:
 
 @dataclass(frozen=True)
 class Old:
-    """A container of the project that is to be adopted. ``retries`` goes with the restart policy on-failure;
-    ``grace`` are the seconds that the engine gives it to stop."""
+    """A container of the project that is to be adopted. ``retries`` goes with the restart policy on-failure."""
 
     id: str
     name: str
@@ -80,7 +79,6 @@ class Old:
     davit: bool = False
     oneoff: bool = False
     mounts: tuple[Mount, ...] = ()
-    grace: int = 10
 
     @classmethod
     def from_inspect(cls, record: Mapping[str, Any]) -> Old:
@@ -100,8 +98,6 @@ class Old:
             oneoff=labels.get(ONEOFF) == "True",
             davit=bool(OWN & labels.keys()) or str(labels.get(PROJECT, "")).startswith("davit-"),
             mounts=tuple(_mount(mount) for mount in record.get("Mounts") or []),
-            # None is the engine's default; 0 is a wish.
-            grace=10 if (grace := (record.get("Config") or {}).get("StopTimeout")) is None else int(grace),
         )
 
     @property

@@ -133,8 +133,10 @@ def install(layout: AppLayout) -> None:
     if not UNITS.is_dir():
         return
     changed = [_replace(UNITS / name, text.encode(), 0o644) for name, text in units(layout.root).items()]
+    # An earlier run may have ended between the files and this.
+    enabled = (UNITS / "multi-user.target.wants" / SERVICE).is_symlink()
     try:
-        if any(changed):
+        if any(changed) or not enabled:
             run(["systemctl", "daemon-reload"])
             run(["systemctl", "enable", "--quiet", SERVICE])
         run(["systemctl", "start", "--no-block", TIMER])

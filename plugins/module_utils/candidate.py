@@ -109,6 +109,7 @@ def settle(wanted: Release, engine: Engine, services: Collection[str] | None = N
 
 def start_workers(layout: AppLayout, wanted: Release, engine: Engine, timeout: float) -> None:
     if wanted.workers:
+        _finish_stop(wanted, wanted.workers, engine, timeout)
         engine.compose(layout.release(wanted.id) / store.RUNNING, "start", *wanted.workers, timeout=timeout)
 
 
@@ -121,6 +122,16 @@ def stop_workers(owner: Release, engine: Engine, timeout: float) -> None:
     engine.stop(own, timeout)
 
 
+def _finish_stop(wanted: Release, services: Collection[str], engine: Engine, timeout: float) -> None:
+    """Wait for a stop of ``services`` that was cut short: the engine goes on with it when its client is killed,
+    and what is about to end cannot be started. Known by the restart policy, which is taken away before a stop, and
+    which what serves has at any other time."""
+    found = [c for c in engine.containers(wanted.project) if c.service in services]
+    ending = [c.id for c in found if c.status == "running" and c.policy == "no"]
+    if ending:
+        engine.stop(ending, timeout)
+
+
 def is_running(wanted: Release, engine: Engine) -> bool:
     """Whether every service of ``wanted`` has containers and all of them run."""
     found = engine.containers(wanted.project)
@@ -129,6 +140,7 @@ def is_running(wanted: Release, engine: Engine) -> bool:
 
 def ensure_running(layout: AppLayout, wanted: Release, engine: Engine, timeout: float) -> bool:
     """Have the whole of ``wanted`` run again and stay; True when it had to be started."""
+    _finish_stop(wanted, wanted.services, engine, timeout)
     if is_running(wanted, engine):
         settle(wanted, engine)
         return False

@@ -7,6 +7,7 @@ Each may itself die at any line and be called again: what it has done is seen on
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -117,6 +118,9 @@ def undo(session: Session, cause: str, engine: Engine, *, blamed: bool = True, *
     Raises DavitError when it finished well: then there is nothing to undo.
     """
     layout = session.layout
+    if session.journal.failed:
+        # An undo that was itself cut short: what it was for has not changed.
+        cause, blamed = session.journal.failed, True
     what = recovery.undo(session.journal, switching.serving(layout), store.pointed(layout.last_good) or "")
     if what is None:
         raise DavitError(
@@ -179,7 +183,9 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     mask = masking.mask_of(layout)
     cause = mask.text(cause)
     if blamed and not session.journal.failed:
-        session.advance(phase, failed=cause)
+        # Not on a full disk, which a failed release may have filled: its traffic has to go back all the same.
+        with contextlib.suppress(OSError):
+            session.advance(phase, failed=cause)
     journal.enter(journal.REVERT)
     if what.action == recovery.FORGET:
         store.remove_tree(layout.stage)
@@ -200,6 +206,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         _return_to_damaged(session, what, warnings)
     elif what.action == recovery.RETURN:
         switching.return_traffic(layout, failed, former, engine, patience)
+        _disarm(project, failed, engine, patience)
     else:
         logs = mask.texts(candidate.last_words(project, engine))
         _set_aside(session, what.candidate, failed, former, engine)
@@ -240,14 +247,20 @@ def _set_aside(session: Session, name: str, failed: Release | None, former: Rele
         switching.serve_alone(layout, former, patience)
     project = plan.project_name(layout.app, name)
     if session.journal.action == plan.ROLLBACK or session.journal.phase not in (journal.START, journal.GATE):
-        engine.restart_policy([c.id for c in engine.containers(project)], "no")
-        if failed is not None:
-            candidate.stop_workers(failed, engine, patience.stop_timeout)
+        _disarm(project, failed, engine, patience)
     else:
         engine.remove_project(project)
     if former is not None and candidate.ensure_running(layout, former, engine, patience.start_timeout):
         candidate.watch(former, engine)
         switching.serve_alone(layout, former, patience)
+
+
+def _disarm(project: str, failed: Release | None, engine: Engine, patience: Patience) -> None:
+    """From here on neither a crash nor a reboot starts a release that did not stay, and its workers do nothing more;
+    the rest of it ends in the clean-up, which gives its last requests the time to be answered."""
+    engine.restart_policy([c.id for c in engine.containers(project)], "no")
+    if failed is not None:
+        candidate.stop_workers(failed, engine, patience.stop_timeout)
 
 
 def _is_drill(layout: AppLayout, name: str) -> bool:

@@ -15,6 +15,10 @@ from ansible_collections.davit.ec2.plugins.module_utils.command import CommandEr
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Container
 
+DEFAULT_GRACE = 10.0
+"""Seconds that the engine gives a container to stop which does not say."""
+STOP_MARGIN = 10.0
+"""Seconds between the end of a grace period and giving up on a stop."""
 _NO_COMPOSE = re.compile("is not a docker command|unknown (shorthand )?flag.*--project-directory")
 _UNSET = re.compile(r'The \\?"(?P<name>[^"\\]+)\\?" variable is not set')
 
@@ -169,9 +173,16 @@ class Engine:
             self.docker("start", *ids, timeout=timeout)
 
     def stop(self, ids: Sequence[str], timeout: float) -> None:
-        """Stop containers, each with the grace period that its Compose file gives it."""
+        """Stop containers, each with the grace period that its Compose file gives it; returns once they are down.
+
+        ``timeout`` is for what ends at once: a client that gave up earlier than the engine would leave a container that
+        still runs, cannot be started, and ends for good a moment later.
+        """
+        records = (self._ask("GET", f"/containers/{identity}/json") for identity in ids)
+        graces = [(record["Config"] or {}).get("StopTimeout") for record in records if record]
         if ids:
-            self.docker("stop", *ids, timeout=timeout)
+            longest = max([DEFAULT_GRACE, *(grace for grace in graces if grace is not None)])
+            self.docker("stop", *ids, timeout=max(timeout, longest + STOP_MARGIN))
 
     def remove_project(self, project: str) -> None:
         """Remove all that Compose made for ``project``: containers, networks, and volumes that are not

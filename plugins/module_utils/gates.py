@@ -81,6 +81,7 @@ class Container:
     exit_code: int = 0
     oom_killed: bool = False
     image: str = ""
+    policy: str = ""
 
     @classmethod
     def from_inspect(cls, record: Mapping[str, Any]) -> Container:
@@ -96,6 +97,7 @@ class Container:
             exit_code=int(state.get("ExitCode") or 0),
             oom_killed=bool(state.get("OOMKilled")),
             image=str((record.get("Config") or {}).get("Image", "")),
+            policy=str(((record.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name", "")),
         )
 
     @property

@@ -7,8 +7,8 @@ Each takes back what it did before it raises, so that a host is never left in be
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -60,7 +60,7 @@ class Share:
         return steps
 
 
-@contextmanager
+@contextlib.contextmanager
 def taken_back(session: Session, engine: Engine) -> Iterator[None]:
     """Undo the deploy when the block fails, and tell so in the error's facts (``ended``).
 
@@ -77,12 +77,22 @@ def taken_back(session: Session, engine: Engine) -> Iterator[None]:
         facts = dict(getattr(error, "facts", {}))
         # Whoever stops a deploy before the release has had traffic has nothing against the release.
         blamed = session.journal.phase not in BEFORE_TRAFFIC or session.abort_cause() is None
-        ended = ending.undo(session, str(error), engine, blamed=blamed)
+        ended = _undo(session, error, engine, blamed=blamed, facts=facts)
         if not facts.get("logs"):
             facts["logs"] = ended.logs
         back = ended.adopted.get("returned")
         returned = f" The stack '{ended.adopted['project']}' of before was started again." if back else ""
         raise DavitError(f"{error}{returned}", ended=ended.to_json(), **facts) from error
+
+
+def _undo(session: Session, error: Exception, engine: Engine, *, blamed: bool, facts: Mapping[str, Any]) -> Ended:
+    """Raises DavitError, with the first cause before its own, when it does not work."""
+    try:
+        return ending.undo(session, str(error), engine, blamed=blamed)
+    except StaleTokenError:
+        raise
+    except (DavitError, OSError) as second:
+        raise DavitError(f"{error} It was not taken back: {second}", **facts) from error
 
 
 def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str, Any]:
@@ -138,7 +148,9 @@ def _require_pass(session: Session, verdict: Mapping[str, Any]) -> None:
 
 def _keep_evidence(layout: AppLayout, wanted: Release, **verdicts: Any) -> None:
     path = layout.release(wanted.id) / store.VERDICT
-    store.write_json(path, {**store.read_json(path), **masking.mask_of(layout).record(verdicts)})
+    # A disk that is full must not hide what the verdict says.
+    with contextlib.suppress(OSError):
+        store.write_json(path, {**store.read_json(path), **masking.mask_of(layout).record(verdicts)})
 
 
 def _former(session: Session) -> Release | None:

@@ -23,8 +23,6 @@ from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
 
 TAKEN, ADOPTED = "taken", "adopted"
-STOP_MARGIN = 10.0
-"""Seconds between the end of a container's grace period and giving up on its stop."""
 
 
 def pending(layout: AppLayout) -> dict[str, Any]:
@@ -73,14 +71,10 @@ def take(layout: AppLayout, wanted: Release, engine: Engine, patience: Patience)
 
 
 def _stop(containers: Sequence[Mapping[str, Any]], engine: Engine, patience: Patience) -> None:
-    """Stop those of ``containers`` that ran, the owners of data last; returns once they are down.
-
-    A client that gives up earlier than the engine leaves a container that goes on stopping, so it has more time.
-    """
+    """Stop those of ``containers`` that ran, the owners of data last; returns once they are down."""
     running = [c for c in containers if c["runs"]]
-    timeout = max([patience.stop_timeout, *(c["grace"] + STOP_MARGIN for c in running)])
-    engine.stop([c["id"] for c in running if not c["owns"]], timeout)
-    engine.stop([c["id"] for c in running if c["owns"]], timeout)
+    engine.stop([c["id"] for c in running if not c["owns"]], patience.stop_timeout)
+    engine.stop([c["id"] for c in running if c["owns"]], patience.stop_timeout)
 
 
 def require_unused(data: Collection[str], engine: Engine, project: str = "", app: str = "") -> None:

@@ -128,7 +128,7 @@ def inspected(service: str, box: Box) -> dict[str, Any]:
     return {
         "Id": f"{OLD}/{service}",
         "Name": f"/{OLD}-{service}-1",
-        "Config": {"Labels": {"com.docker.compose.service": service}, "StopTimeout": 300 if service == "db" else None},
+        "Config": {"Labels": {"com.docker.compose.service": service}},
         "HostConfig": {"RestartPolicy": {"Name": box.policy}},
         "State": {"Status": box.status},
         "Mounts": mounts,

@@ -88,11 +88,13 @@ def release(number: int, **more: Any) -> Release:
 
 @dataclass
 class Box:
-    """A container. ``stopped``: by hand, which the engine remembers over a reboot."""
+    """A container. ``stopped``: by hand, which the engine remembers over a reboot. ``stopping``: it still runs, and
+    ends soon, whatever is asked of it meanwhile."""
 
     status: str = "created"
     policy: str = "no"
     stopped: bool = False
+    stopping: bool = False
 
 
 @dataclass
@@ -112,6 +114,7 @@ class State:
         """After a loss of power: what shall run does, and nothing else."""
         after = copy.deepcopy(self)
         for box in (box for own in after.boxes.values() for box in own.values()):
+            box.stopping = False
             if box.policy == "always" or (box.policy == "unless-stopped" and not box.stopped):
                 box.status = "running"
             elif box.status == "running":
@@ -243,7 +246,8 @@ class Host(Engine):
         elif argv[0] == "start":
             for service in argv[1:]:
                 self.tick(f"start {service}")
-                own[service].status, own[service].stopped = "running", False
+                own[service].status = "running"
+                own[service].stopped = own[service].stopping
         elif argv[0] != "config":
             raise AssertionError(f"unexpected: compose {argv}")
         return ""
@@ -253,7 +257,9 @@ class Host(Engine):
 
     def containers(self, project: str) -> list[Container]:
         own = self.boxes.get(project, {})
-        return [Container(f"{project}/{s}", f"{project}-{s}-1", s, box.status) for s, box in own.items()]
+        return [
+            Container(f"{project}/{s}", f"{project}-{s}-1", s, box.status, policy=box.policy) for s, box in own.items()
+        ]
 
     def _box(self, identity: str) -> Box:
         project, _slash, service = identity.partition("/")
@@ -269,7 +275,15 @@ class Host(Engine):
             self.tick(f"stop {identity}")
             box = self._box(identity)
             if box.status == "running":
-                box.status, box.stopped = "exited", True
+                box.stopping = box.stopped = True
+                self.tick(f"stopping {identity}")
+                box.status, box.stopping = "exited", False
+
+    def time_passes(self) -> None:
+        """What was stopping has stopped, though whoever asked for it is gone."""
+        for box in (box for own in self.boxes.values() for box in own.values()):
+            if box.stopping:
+                box.status, box.stopping = "exited", False
 
     def remove_project(self, project: str) -> None:
         for service in list(self.boxes.get(project, {})):

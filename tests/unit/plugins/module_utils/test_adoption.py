@@ -261,11 +261,6 @@ def test_data_that_davit_does_not_manage_is_data_and_no_leftover(mount: Mount, m
     assert told.to_json()["data"] == [mount.source]
 
 
-@pytest.mark.parametrize(("told", "grace"), [({}, 10), ({"StopTimeout": None}, 10), ({"StopTimeout": 300}, 300)])
-def test_how_long_the_engine_lets_it_stop(told: dict[str, Any], grace: int) -> None:
-    assert Old.from_inspect({"Id": "1", "Name": "/a", "Config": told}).grace == grace
-
-
 @pytest.mark.parametrize(
     "given",
     [{"project": "a b"}, {"project": "../x"}, {"volumes": {}}, {"project": "a", "volume": {}}, {"project": 3.5}],

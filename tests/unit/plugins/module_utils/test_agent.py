@@ -115,3 +115,23 @@ def test_the_units_run_the_program_only_where_something_is_under_way() -> None:
     assert "ConditionPathExistsGlob=/opt/davit/apps/*/deploy.json\n" in units[agent.SERVICE]
     assert "ExecStart=/usr/bin/python3 /opt/davit/lib/davit.pyz recover /opt/davit\n" in units[agent.SERVICE]
     assert f"Unit={agent.SERVICE}\n" in units[agent.TIMER]
+
+
+def test_units_that_an_earlier_run_did_not_get_to_enable_are_enabled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = list[list[str]]()
+    monkeypatch.setattr(agent, "UNITS", tmp_path / "units")
+    monkeypatch.setattr(agent, "run", called.append)
+    wants = agent.UNITS / "multi-user.target.wants"
+    wants.mkdir(parents=True)
+    layout = AppLayout("shop", str(tmp_path))
+    enable = ["systemctl", "enable", "--quiet", agent.SERVICE]
+    for _ in range(2):
+        called.clear()
+        agent.install(layout)
+        assert enable in called
+    (wants / agent.SERVICE).symlink_to(agent.UNITS / agent.SERVICE)
+    called.clear()
+    agent.install(layout)
+    assert called == [["systemctl", "start", "--no-block", agent.TIMER]]

@@ -175,6 +175,10 @@ def require_truth(host: Host, flow: Flow, path: tuple[str, ...]) -> None:
     """After a recovery and the clean-up: one live release or none, and every record says so."""
     layout = host.layout
     assert not layout.journal.exists(), path
+    kept = flow.release(number_of(live)).project if (live := store.pointed(layout.live)) else ""
+    armed = {p for p, own in host.boxes.items() if any(box.policy != "no" for box in own.values())}
+    assert armed <= {kept}, (path, "a reboot would start it again", host.boxes)
+    host.time_passes()
     problems = tidy.clean_up(layout, 3, 0, host)
     assert problems == [], path
     live = store.pointed(layout.live) or ""
@@ -233,3 +237,54 @@ def test_whenever_it_is_left_a_rollback_leads_back(host: Host, flow: Flow, lease
         assert set(host.state().running()) == {flow.release(number_of(str(live))).project}, what
         assert not host.layout.journal.exists(), what
         assert live in ((rid(1), rid(2)) if flow.back else (rid(2),)), what
+
+
+def test_a_way_back_that_fails_keeps_the_cause_and_the_blame(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = Flow("soak fails", SOAK, bad_in_traffic=True)
+    prepare(host, flow)
+    slow = {rid(2)}
+
+    def await_release(endpoints: Any, name: str, *_: Any) -> None:
+        if name in slow:
+            raise DavitError("the edge is slow")
+        host.await_release(endpoints, name)
+
+    monkeypatch.setattr(edge, "await_release", await_release)
+    with pytest.raises(DavitError, match=r"in the soak.*It was not taken back: the edge is slow"):
+        deploy(host, flow)
+    left = journal.read(host.layout)
+    assert left is not None
+    assert "in the soak" in left.failed
+    slow.clear()
+    # What revert.yml does with the error that it was given.
+    done = rollback.undo(host.layout, left.token, "the edge is slow", host, blamed=False)
+    assert (done.live, host.serving) == (rid(2), rid(2))
+    line = store.read_history(host.layout)[-1]
+    assert (line["result"], line["blamed"], "in the soak" in line["cause"]) == (plan.ROLLED_BACK, True, True)
+
+
+def test_a_disk_that_the_release_has_filled_does_not_keep_its_traffic(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = Flow("soak fails", SOAK, bad_in_traffic=True)
+    prepare(host, flow)
+    real = store.write
+
+    def write(*arguments: Any) -> None:
+        if host.serving == rid(3):
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    advance = journal.Session.advance
+
+    def advanced(session: journal.Session, phase: str, **more: Any) -> None:
+        # All is well until the release has begun to serve.
+        monkeypatch.setattr(store, "write", real if phase == journal.SOAK else write)
+        advance(session, phase, **more)
+        monkeypatch.setattr(store, "write", write)
+
+    monkeypatch.setattr(journal.Session, "advance", advanced)
+    with pytest.raises(DavitError, match="in the soak"):
+        deploy(host, flow)
+    assert host.serving == rid(2)
+    assert store.pointed(host.layout.live) == rid(2)

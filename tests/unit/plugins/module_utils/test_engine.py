@@ -26,12 +26,14 @@ class Socket:
 
     def __init__(self, listed: list[dict[str, Any]], stopped: Sequence[str] = (), gone: Sequence[str] = ()) -> None:
         self.listed, self.stopped, self.gone = listed, stopped, gone
+        self.graces: dict[str, int] = {}
 
     def __call__(self, _method: str, path: str, *_: Any, **__: Any) -> tuple[int, Any]:
         if path == "/containers/json":
             return 200, self.listed
         name = path.split("/")[2]
-        return (404, {}) if name in self.gone else (200, {"State": {"Running": name not in self.stopped}})
+        record = {"State": {"Running": name not in self.stopped}, "Config": {"StopTimeout": self.graces.get(name)}}
+        return (404, {}) if name in self.gone else (200, record)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +63,21 @@ def test_what_has_just_stopped_does_not_run_though_it_is_still_listed_so(monkeyp
     assert list(Engine().users("shop_data")) == ["runs"]
     assert list(Engine().publishers(80)) == ["runs"]
     assert Engine().projects("shop") == {"runs": True, "stopped": False, "gone": False, "ended": False}
+
+
+@pytest.mark.parametrize(
+    ("graces", "patience", "timeout"),
+    [({}, 60, 60), ({}, 5, 20), ({"a": 300}, 60, 310), ({"a": 0, "b": 90}, 60, 100), ({"a": 0, "b": 0}, 30, 30)],
+)
+def test_a_stop_is_waited_for_as_long_as_the_engine_takes(
+    graces: dict[str, int], patience: float, timeout: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that gave up earlier would leave a container that ends when it is thought to run."""
+    socket = Socket([], gone=["gone"])
+    socket.graces = graces
+    waited = list[float]()
+    monkeypatch.setattr(engine_api, "call", socket)
+    monkeypatch.setattr(Engine, "docker", lambda *_, timeout: waited.append(timeout))
+    Engine().stop(["a", "b", "gone"], patience)
+    Engine().stop([], patience)
+    assert waited == [timeout]
