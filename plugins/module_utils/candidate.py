@@ -160,12 +160,38 @@ def _ensure_volumes(layout: AppLayout, wanted: Release, engine: Engine) -> None:
 def start_stateful(layout: AppLayout, wanted: Release, engine: Engine, timeout: float, *, update: bool) -> None:
     """Have the stateful services run; with ``update``, as this release defines them.
 
-    That a definition may change was decided before, in fetch. Waits until they are healthy.
+    That a definition may change was decided before, in fetch. Waits until they are healthy; what they were is kept
+    until then, for ``restore_stateful``.
     """
     engine.ensure_network(layout.stateful_network, {"davit.app": layout.app})
     text = (layout.release(wanted.id) / store.STATEFUL).read_bytes()
-    if not layout.stateful_file.exists() or (update and layout.stateful_file.read_bytes() != text):
+    now = layout.stateful_file.read_bytes() if layout.stateful_file.exists() else None
+    if now is not None and update and now != text and not layout.stateful_before.exists():
+        store.write(layout.stateful_before, now)
+    if now is None or (update and now != text):
         store.write(layout.stateful_file, text)
+    _up_stateful(layout, engine, timeout)
+    layout.stateful_before.unlink(missing_ok=True)
+
+
+def restore_stateful(layout: AppLayout, engine: Engine, timeout: float) -> None:
+    """Run the stateful services as they were before a change that never got healthy; nothing without one. Their data
+    is left as it is. Raises DavitError, and does not try again, when that does not get healthy either."""
+    if not layout.stateful_before.exists():
+        return
+    store.write(layout.stateful_file, layout.stateful_before.read_bytes())
+    layout.stateful_before.unlink()
+    try:
+        _up_stateful(layout, engine, timeout)
+    except DavitError as error:
+        raise DavitError(
+            f"The services that own data did not get healthy as they were before, either: {error} See 'docker compose"
+            f" -p {layout.stateful_project} logs' on the host; the next deploy starts them as its release defines them,"
+            " with -e compose_release_update_stateful=true if that differs."
+        ) from error
+
+
+def _up_stateful(layout: AppLayout, engine: Engine, timeout: float) -> None:
     engine.compose(
         layout.stateful_file,
         *("up", "--detach", "--wait", "--wait-timeout", str(int(timeout)), "--pull", "never"),

@@ -209,7 +209,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         _disarm(project, failed, engine, patience)
     else:
         logs = mask.texts(candidate.last_words(project, engine))
-        _set_aside(session, what.candidate, failed, former, engine)
+        _set_aside(session, what.candidate, failed, former, engine, warnings)
     if failed is not None and failed.drill:
         drill_unit.end(layout)
     store.point(layout.live, layout.release(what.live) if what.live else None)
@@ -236,13 +236,23 @@ def _return_to_damaged(session: Session, what: Recovery, warnings: list[str]) ->
         edge.put_route(session.layout, dict(session.journal.route))
 
 
-def _set_aside(session: Session, name: str, failed: Release | None, former: Release | None, engine: Engine) -> None:
+def _set_aside(
+    session: Session,
+    name: str,
+    failed: Release | None,
+    former: Release | None,
+    engine: Engine,
+    warnings: list[str],
+) -> None:
     """Take the candidate away, and have the former release serve alone and run as a whole.
 
     Before the switch no request can have reached the candidate, so it is removed at once; later, and
     the target of a rollback, is left to the clean-up, which gives it the time to end well.
     """
     layout, patience = session.layout, patience_of(session)
+    if former is not None:
+        # What the former release lives on comes first.
+        tidy.attempt(warnings, partial(candidate.restore_stateful, layout, engine, patience.start_timeout))
     if former is not None and candidate.is_running(former, engine):
         switching.serve_alone(layout, former, patience)
     project = plan.project_name(layout.app, name)

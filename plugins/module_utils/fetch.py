@@ -23,6 +23,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     registry,
     running_file,
     store,
+    switching,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -84,6 +85,12 @@ def is_live(staged: Staged, stage_dir: Path, live: Release | None) -> bool:
     return live is not None and pin_stage(staged, stage_dir, {}).content_hash == live.content_hash
 
 
+def is_done(staged: Staged, stage_dir: Path, live: Release | None, layout: AppLayout) -> bool:
+    """Whether nothing is to be done: ``live`` has what is staged, and does its work. One whose containers or whose
+    route somebody has removed is deployed again."""
+    return is_live(staged, stage_dir, live) and live is not None and switching.works(layout, live, Engine())
+
+
 def ask_registry(layout: AppLayout, references: Sequence[str], account: Mapping[str, Any]) -> dict[str, Any]:
     """Log in to the ``registry`` of ``account``, if it has a ``username``, and resolve ``references`` of the stage.
 
@@ -96,7 +103,7 @@ def ask_registry(layout: AppLayout, references: Sequence[str], account: Mapping[
             login = registry.login(**{key: account[key] for key in ("registry", "username", "password", "lifetime")})
         keep_digests(layout.stage, distribution.resolve(references, login or None))
         staged, _names = load_stage(layout.stage)
-        same = is_live(staged, layout.stage, live_release(layout))
+        same = not account["force"] and is_done(staged, layout.stage, live_release(layout), layout)
     except BaseException:
         _leave(layout, login)
         raise
@@ -136,7 +143,7 @@ def file_hashes(stage_dir: Path, parts: Iterable[running_file.Model]) -> dict[st
 
 
 def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engine) -> Release | None:
-    """Make the release that the stage asks for; None when the live one has the same content.
+    """Make the release that the stage asks for; None when the live one has the same content, serves and runs.
 
     Nothing that runs is touched. Raises DavitError for content that failed before (unless forced),
     a stateful service that would change (unless wanted), an image that cannot be pulled.
@@ -148,7 +155,8 @@ def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engi
     digests.update(distribution.resolve(lacking, options.docker_config))
     pinned = pin_stage(staged, stage_dir, digests)
     live = live_release(layout)
-    if live is not None and live.content_hash == pinned.content_hash:
+    same = live is not None and live.content_hash == pinned.content_hash
+    if live is not None and same and not options.force and switching.works(layout, live, engine):
         store.remove_tree(stage_dir)
         return None
     state = store.read_state(layout)

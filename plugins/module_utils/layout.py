@@ -115,6 +115,11 @@ class AppLayout:
         return self.home / "stateful.yaml"
 
     @property
+    def stateful_before(self) -> Path:
+        """The file before a change that has not been seen healthy yet."""
+        return self.home / "stateful.before.yaml"
+
+    @property
     def stateful_files(self) -> Path:
         """What the stateful services mount of the project, in a folder for each state of it."""
         return self.home / "stateful"

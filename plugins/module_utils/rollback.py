@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     agent,
+    candidate,
     difference,
     ending,
     journal,
@@ -78,7 +79,8 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
         except BaseException:
             session.close()
             raise
-        if name == state.live and switching.serving(layout) == name:
+        known = candidate.load_or_none(layout, name)
+        if name == state.live and known is not None and switching.works(layout, known, engine):
             session.close()
             return Done(name, changed=False, stopped=stopped)
         verdict, ended = rollout.go_back(session, name, engine)

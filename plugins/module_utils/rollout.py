@@ -82,7 +82,8 @@ def taken_back(session: Session, engine: Engine) -> Iterator[None]:
             facts["logs"] = ended.logs
         back = ended.adopted.get("returned")
         returned = f" The stack '{ended.adopted['project']}' of before was started again." if back else ""
-        raise DavitError(f"{error}{returned}", ended=ended.to_json(), **facts) from error
+        warned = "".join(f" {warning}" for warning in ended.warnings)
+        raise DavitError(f"{error}{returned}{warned}", ended=ended.to_json(), **facts) from error
 
 
 def _undo(session: Session, error: Exception, engine: Engine, *, blamed: bool, facts: Mapping[str, Any]) -> Ended:

@@ -41,6 +41,12 @@ def serving(layout: AppLayout) -> str:
     return routes.served_release(edge.read_route(layout), layout.app) or ""
 
 
+def works(layout: AppLayout, live: Release, engine: Engine) -> bool:
+    """Whether ``live`` is what the edge serves, and runs as a whole, with the services that own its data."""
+    data = {c.service for c in engine.containers(layout.stateful_project) if c.status == "running"}
+    return serving(layout) == live.id and candidate.is_running(live, engine) and data >= set(live.stateful)
+
+
 def document(wanted: Release, warm: Warm | None = None) -> dict[str, Any]:
     """The route with which ``wanted`` serves."""
     return routes.edge_document(wanted.app, wanted.id, wanted.endpoints, headers=wanted.headers, warm=warm)

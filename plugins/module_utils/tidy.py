@@ -121,7 +121,7 @@ def _sweep_stateful_files(layout: AppLayout, engine: Engine) -> None:
     """
     if not layout.stateful_files.is_dir():
         return
-    files = [layout.stateful_file, *layout.releases.glob(f"*/{store.STATEFUL}")]
+    files = [layout.stateful_file, layout.stateful_before, *layout.releases.glob(f"*/{store.STATEFUL}")]
     naming = [path.read_bytes() for path in files if path.exists()]
     left = [path for path in layout.stateful_files.iterdir() if not any(path.name.encode() in text for text in naming)]
     if left:

@@ -45,8 +45,7 @@ options:
     type: dict
     default: {}
   secret_origins:
-    description:
-      - Where the values of O(secrets) came from, as M(davit.ec2.release_secrets) returns it. Goes into the record.
+    description: Where the values of O(secrets) came from, as M(davit.ec2.release_secrets) returns it; for the record.
     type: dict
     default: {}
   profiles:
@@ -125,6 +124,10 @@ options:
       the new Compose file to existing ones where labels do not tell. A later step stops it, as late as possible.
     type: dict
     default: {}
+  force:
+    description: Deploy anew what is live already.
+    type: bool
+    default: false
   resolve:
     description:
       - Ask the registry at once for the digests that lack, and log in to it for that. For a single host, which then
@@ -174,7 +177,6 @@ recovered:
   description: What became of an earlier deploy that was left unfinished; empty when there was none.
   returned: success
   type: str
-  sample: ""
 version:
   description: The tag that is about to be deployed.
   returned: success
@@ -200,9 +202,8 @@ docker_config:
   description: Directory with the registry's login, which M(davit.ec2.release_fetch) takes away; empty without one.
   returned: success
   type: str
-  sample: ""
 up_to_date:
-  description: Whether the live release has this very content. Without O(resolve) not known of a tag.
+  description: Whether the live release has this very content, serves and runs. Without O(resolve) not known of a tag.
   returned: success
   type: bool
   sample: false
@@ -275,6 +276,7 @@ ARGUMENTS: dict[str, Any] = {
     "metrics": {"type": "dict", "default": {}},
     "headers": {"type": "dict", "default": {}},
     "minimum_disk_mb": {"type": "int", "default": 1024},
+    "force": {"type": "bool", "default": False},
     "resolve": {"type": "bool", "default": False},
     "registry": {"type": "str", "default": "ghcr.io"},
     "username": {"type": "str", "default": ""},
@@ -323,7 +325,8 @@ def check(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         _warn_of_lock(module, request.layout)
         with tempfile.TemporaryDirectory(prefix="davit-") as directory:
-            return {"changed": False, "token": "", "docker_config": "", **judge(request, Path(directory) / "stage")}
+            told = judge(request, Path(directory) / "stage", module.params["force"])
+            return {"changed": False, "token": "", "docker_config": "", **told}
     return take_lock(module, request)
 
 
@@ -349,7 +352,7 @@ def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, An
             agent.install(layout)
             journal.begin(session, claim)
             store.ensure_content_key(layout)
-            told = judge(request, layout.stage)
+            told = judge(request, layout.stage, module.params["force"])
             if module.params["resolve"] and not told["up_to_date"]:
                 told.update(fetch.ask_registry(layout, told["unresolved"], module.params))
         except BaseException:
@@ -361,13 +364,13 @@ def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, An
         return {"changed": bool(recovered), **own, **told}
 
 
-def judge(request: preflight.Request, stage_dir: Path) -> dict[str, Any]:
+def judge(request: preflight.Request, stage_dir: Path, forced: bool) -> dict[str, Any]:
     """Stage the request in ``stage_dir``, and tell what is known of it without asking a registry."""
     staged = preflight.stage(request, stage_dir)
     live = preflight.live_release(request.layout)
     if request.drill:
         _require_drillable(staged, stage_dir, live)
-    same = not staged.unresolved and fetch.is_live(staged, stage_dir, live)
+    same = not (staged.unresolved or forced) and fetch.is_done(staged, stage_dir, live, request.layout)
     if same:
         store.remove_tree(stage_dir)
     return {

@@ -288,3 +288,23 @@ def test_a_disk_that_the_release_has_filled_does_not_keep_its_traffic(
         deploy(host, flow)
     assert host.serving == rid(2)
     assert store.pointed(host.layout.live) == rid(2)
+
+
+@pytest.mark.parametrize("lost", ["containers", "one container", "route"])
+def test_a_rollback_to_what_is_live_mends_what_it_has_lost(host: Host, lost: str) -> None:
+    flow = Flow("live", **WORKERS)
+    prepare(host, flow)
+    wanted, claim = flow.release(2), Claim("alice", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "gone"})
+    assert switching.works(host.layout, wanted, host)
+    assert rollback.go_back(host.layout, rid(2), claim, host, 1).changed is False
+    if lost == "route":
+        edge.put_route(host.layout, None)
+    elif lost == "containers":
+        host.remove_project(wanted.project)
+    else:
+        host.boxes[wanted.project]["mail"].status = "exited"
+    assert not switching.works(host.layout, wanted, host)
+    assert rollback.go_back(host.layout, rid(2), claim, host, 1).changed is True
+    assert switching.works(host.layout, wanted, host)
+    assert {box.policy for box in host.boxes[wanted.project].values()} == {"unless-stopped"}
+    assert store.pointed(host.layout.last_good) == rid(2)

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import distribution, fetch, preflight, registry, store
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    distribution,
+    fetch,
+    preflight,
+    registry,
+    store,
+    switching,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
@@ -17,7 +24,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.running_file import Spli
 
 TAG = "ghcr.io/you/web:v2"
 NEW, LIVE = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
-ASKED = {"registry": "ghcr.io", "username": "you", "password": "secret", "lifetime": 60}
+ASKED = {"registry": "ghcr.io", "username": "you", "password": "secret", "lifetime": 60, "force": False}
 
 
 @pytest.fixture
@@ -34,6 +41,7 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppLayout:
     release = Release.__new__(Release)
     object.__setattr__(release, "content_hash", content)
     monkeypatch.setattr(fetch, "live_release", lambda _: release)
+    monkeypatch.setattr(switching, "works", lambda *_: True)
     return made
 
 
@@ -72,6 +80,17 @@ def test_what_is_live_already_leaves_neither_stage_nor_login(
     monkeypatch.setattr(distribution, "resolve", answers(LIVE))
     assert fetch.ask_registry(layout, [TAG], ASKED) == {"unresolved": [], "up_to_date": True, "docker_config": ""}
     assert (logins, layout.stage.exists()) == ([], False)
+
+
+def test_what_is_live_and_does_not_work_or_is_to_be_deployed_anew_is_not_done(
+    layout: AppLayout, logins: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody has removed its containers, or its route."""
+    monkeypatch.setattr(distribution, "resolve", answers(LIVE))
+    told = fetch.ask_registry(layout, [TAG], {**ASKED, "force": True})
+    assert (told["up_to_date"], logins) == (False, ["/run/login"])
+    monkeypatch.setattr(switching, "works", lambda *_: False)
+    assert fetch.ask_registry(layout, [TAG], ASKED)["up_to_date"] is False
 
 
 def test_a_registry_that_does_not_answer_leaves_neither_stage_nor_login(

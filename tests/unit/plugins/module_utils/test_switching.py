@@ -212,6 +212,49 @@ def test_only_a_deploy_changes_the_services_that_own_data(layout: AppLayout, for
     assert json.loads(layout.stateful_file.read_text())["name"] == left
 
 
+class Choosy(Remembering):
+    """An engine whose database gets healthy by some definitions alone."""
+
+    def __init__(self, good: set[str]) -> None:
+        super().__init__()
+        self.good, self.tried = good, list[str]()
+
+    def compose(self, file: Path | str, *argv: str, **_: Any) -> str:
+        if argv[0] == "up":
+            self.tried.append(json.loads(Path(file).read_text())["name"])
+            if self.tried[-1] not in self.good:
+                raise CommandError("'docker compose up' failed", "container db is unhealthy", 1)
+        return ""
+
+
+@pytest.mark.parametrize(("good", "warned"), [({"older"}, False), (set(), True)])
+def test_a_change_of_the_services_that_own_data_which_never_gets_healthy_is_taken_back(
+    layout: AppLayout, good: set[str], warned: bool
+) -> None:
+    """Else the live release would be left without its database, by a deploy that never touched the live release."""
+    changed, engine = release(3, stateful=("db",)), Choosy(good)
+    store.write_json(layout.release(changed.id) / store.STATEFUL, {"name": "newer"})
+    store.write_json(layout.stateful_file, {"name": "older"})
+    with pytest.raises(CommandError):
+        candidate.start(layout, changed, engine, 5, forward=True)
+    ended = ending.undo(session_of(layout, journal.START), "the database did not start", engine)
+    assert (ended.live, engine.tried) == (rid(2), ["newer", "older"])
+    assert json.loads(layout.stateful_file.read_text())["name"] == "older"
+    assert not layout.stateful_before.exists()
+    assert ["did not get healthy as they were before" in warning for warning in ended.warnings] == [True] * warned
+
+
+def test_a_change_of_the_services_that_own_data_which_got_healthy_stays(layout: AppLayout) -> None:
+    """Data does not go back with a release."""
+    changed, engine = release(3, stateful=("db",)), Choosy({"older", "newer"})
+    store.write_json(layout.release(changed.id) / store.STATEFUL, {"name": "newer"})
+    store.write_json(layout.stateful_file, {"name": "older"})
+    candidate.start(layout, changed, engine, 5, forward=True)
+    ending.undo(session_of(layout, journal.GATE), "its gate failed", engine)
+    assert engine.tried == ["newer"]
+    assert json.loads(layout.stateful_file.read_text())["name"] == "newer"
+
+
 @pytest.fixture
 def drilled(layout: AppLayout, monkeypatch: pytest.MonkeyPatch) -> Release:
     """The candidate (3) as the release of a drill, which serves already, as in its soak."""
