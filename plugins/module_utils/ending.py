@@ -205,7 +205,8 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     if what.live and former is None:
         _return_to_damaged(session, what, warnings)
     elif what.action == recovery.RETURN:
-        switching.return_traffic(layout, failed, former, engine, patience)
+        alone = bool(session.setting("stop_first", False))
+        switching.return_traffic(layout, failed, former, engine, patience, alone=alone)
         _disarm(project, failed, engine, patience)
     else:
         logs = mask.texts(candidate.last_words(project, engine))
@@ -258,6 +259,8 @@ def _set_aside(
     project = plan.project_name(layout.app, name)
     if session.journal.action == plan.ROLLBACK or session.journal.phase not in (journal.START, journal.GATE):
         _disarm(project, failed, engine, patience)
+        if failed is not None and session.setting("stop_first", False):
+            candidate.stop(failed, engine, patience.stop_timeout)
     else:
         engine.remove_project(project)
     if former is not None and candidate.ensure_running(layout, former, engine, patience.start_timeout):

@@ -234,8 +234,8 @@ def finish(session: Session, wanted: Release, engine: Engine, warn: Callable[[st
 def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any], Ended]:
     """Bring back the kept release ``name`` as it was, through its own gate, and prove it at the edge.
 
-    The live release serves until then. Raises DavitError, with the live release untouched, when the
-    target is incomplete or when its gate fails.
+    The live release serves until then, unless both do not fit (``stop_first``). Raises DavitError, with the live
+    release untouched or started again, when the target is incomplete or when its gate fails.
     """
     layout, patience = session.layout, ending.patience_of(session)
     with taken_back(session, engine):
@@ -245,6 +245,8 @@ def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any]
         session.advance(journal.START, release=name, previous=store.pointed(layout.live) or "")
         old = _former(session)
         probing.start(layout, old or target, float(session.setting("probe_rate", 0)))
+        if old is not None and old.id != target.id and session.setting("stop_first", False):
+            candidate.stop(old, engine, patience.stop_timeout)
         candidate.start(layout, target, engine, patience.start_timeout, forward=False, interrupted=session.abort_cause)
         _enter_gate(session, engine)
         # Its data and model were judged when it was deployed; on the way back it counts that it works, and soon.

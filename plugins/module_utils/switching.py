@@ -110,15 +110,23 @@ def resume(layout: AppLayout, wanted: Release, former: str, engine: Engine, pati
 
 
 def return_traffic(
-    layout: AppLayout, failed: Release | None, former: Release | None, engine: Engine, patience: Patience
+    layout: AppLayout,
+    failed: Release | None,
+    former: Release | None,
+    engine: Engine,
+    patience: Patience,
+    *,
+    alone: bool = False,
 ) -> None:
     """Give the traffic of ``failed`` back to ``former``, which is started first if it does not run; with no
-    former release, take the route away."""
+    former release, take the route away. ``alone`` on a host that has no room for both."""
     if former is None:
         edge.put_route(layout, None)
         store.point(layout.live, None)
         return
     if not _serves_beside(former, engine):
+        if alone and failed is not None:
+            candidate.stop(failed, engine, patience.stop_timeout)
         candidate.start(layout, former, engine, patience.start_timeout, forward=False)
         # Whatever its gate says now: it was good, and what serves at the moment is not.
         candidate.watch(former, engine)

@@ -86,7 +86,10 @@ FLOWS = (
     Flow("stop first", {**SOAK, "stop_first": True}),
     Flow("stop first whose gate fails", {**SOAK, "stop_first": True}, bad_before_traffic=True),
     Flow("stop first with workers", {**SOAK, "stop_first": True}, **WORKERS),
+    Flow("stop first whose soak fails", {**SOAK, "stop_first": True}, bad_in_traffic=True),
     Flow("rollback", back=True),
+    Flow("rollback, stop first", {"stop_first": True}, back=True, **WORKERS),
+    Flow("rollback, stop first, whose gate fails", {"stop_first": True}, back=True, bad_before_traffic=True),
     Flow("rollback with workers", back=True, **WORKERS),
     Flow("rollback whose gate fails", back=True, bad_before_traffic=True),
 )
@@ -167,6 +170,8 @@ def require_service(flow: Flow, state: State, path: tuple[str, ...]) -> None:
     served, running = state.serving, state.running()
     if served and not flow.stop_first:
         assert running.get(flow.release(number_of(served)).project, set()) >= {"web"}, (path, running)
+    copies = [p for p, services in running.items() if "web" in services]
+    assert len(copies) <= 1 or not flow.stop_first, (path, running)
     twice = [p for p, services in running.items() if services & set(flow.workers)]
     assert len(twice) <= 1, (path, running)
 
