@@ -18,8 +18,8 @@ name: monitoring
 short_description: Put the role monitoring's files, services and routes together
 version_added: 0.1.0
 description:
-  - The filters C(files_below), C(documents_below), C(each_with), C(basic_auth), C(monitoring_routers) and
-    C(monitoring_backends).
+  - The filters C(files_below), C(documents_below), C(each_with), C(basic_auth), C(monitoring_routers),
+    C(monitoring_backends), C(tls_probes) and C(tls_modules).
 author:
   - The Davit maintainers (@davit-ec2)
 positional: _input
@@ -117,9 +117,43 @@ def monitoring_backends(backends: Mapping[str, int]) -> dict[str, dict[str, Any]
     }
 
 
+def tls_probes(hosts: Iterable[str], port: int) -> list[dict[str, Any]]:
+    """Prometheus' scrapes that ask the edge for each of ``hosts`` by TLS, at the loopback address: whether that works,
+    and when the certificate ends. ``port`` is the blackbox exporter's."""
+    return [
+        {
+            "job_name": f"edge {host}",
+            "metrics_path": "/probe",
+            "params": {"module": [f"edge {host}"], "target": ["https://127.0.0.1/"]},
+            "static_configs": [
+                {"targets": [f"127.0.0.1:{port}"], "labels": {"job": "edge", "instance": f"https://{host}/"}}
+            ],
+        }
+        for host in hosts
+    ]
+
+
+def tls_modules(hosts: Iterable[str], module: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The blackbox exporter's ``module`` once for each of ``hosts``, which it names to the edge."""
+    return {
+        f"edge {host}": {
+            **module,
+            "http": {
+                **module["http"],
+                "headers": {"Host": host},
+                "tls_config": {**module["http"]["tls_config"], "server_name": host},
+            },
+        }
+        for host in hosts
+    }
+
+
 class FilterModule:
     """What Ansible looks for in this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        made = (files_below, documents_below, each_with, basic_auth, monitoring_routers, monitoring_backends)
+        made = (
+            *(files_below, documents_below, each_with, basic_auth),
+            *(monitoring_routers, monitoring_backends, tls_probes, tls_modules),
+        )
         return {one.__name__: one for one in made}
