@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 OPEN, REFUSED, SILENT = "open", "refused", "silent"
+_DROP = re.compile(r"^-A INPUT .*--dports? (\S+) .*-j (?:DROP|REJECT)", re.MULTILINE)
 OLDEST_ENGINE = 24
 SMALLEST_DISK_GB, FULL_DISK_MB = 15, 2048
 CLOCK_SECONDS = 30.0
@@ -100,22 +101,35 @@ def judge_host_key(address: str, offered: Mapping[str, str], known: Mapping[str,
     return []
 
 
-def judge_names(address: str, names: Mapping[str, Sequence[str]]) -> list[Finding]:
-    """DNS: addresses by host name of a route."""
+def judge_names(own: Sequence[str], names: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """DNS: addresses by host name of a route, against the host's ``own``."""
     return [
         Finding(
             "DNS does not point here",
-            f"{name} is {', '.join(found) or 'unknown'}, and the host is {address}",
-            f"Set the A record of {name} to {address}.",
+            f"{name} is {', '.join(found) or 'unknown'}, and the host is {', '.join(own)}",
+            f"Set the A record of {name} to {own[0]}.",
         )
         for name, found in names.items()
-        if address not in found
+        if not set(own) & set(found)
     ]
 
 
-def judge_ports(outside: Mapping[int, str], inside: Mapping[int, str], dropped: Sequence[int]) -> list[Finding]:
+def firewall(rules: str, wanted: Sequence[int]) -> tuple[list[int], str]:
+    """What ``iptables -S INPUT`` says: those of the ``wanted`` ports that a rule drops, and what drops whatever no rule
+    lets in ('' for nothing)."""
+    named = {port for found in _DROP.findall(rules) for port in found.split(",")}
+    guard = "ufw" if re.search(r"^-A INPUT .*-j ufw-", rules, re.MULTILINE) else ""
+    if re.search(r"^-P INPUT DROP", rules, re.MULTILINE):
+        guard = guard or "an INPUT chain that drops by default"
+    return [port for port in wanted if str(port) in named], guard
+
+
+def judge_ports(
+    outside: Mapping[int, str], inside: Mapping[int, str], dropped: Sequence[int], guard: str = ""
+) -> list[Finding]:
     """Who closes a public port: ``outside`` is how it looks from the controller, ``inside`` who listens (empty: nobody;
-    "loopback": only the host itself is served), ``dropped`` what the host's own firewall drops."""
+    "loopback": only the host itself is served), ``dropped`` what a rule of the host's own firewall drops, and ``guard``
+    what else it has that drops what it does not know."""
     found = []
     for port, state in sorted(outside.items()):
         if state == OPEN:
@@ -128,6 +142,10 @@ def judge_ports(outside: Mapping[int, str], inside: Mapping[int, str], dropped: 
         elif listens == "loopback":
             remedy = "Publish it by the edge: deploy the app with Davit, which routes it."
             found.append(Finding(f"port {port} serves the host alone", f"{at}; something listens on 127.0.0.1", remedy))
+        elif listens and guard:
+            evidence = f"{at}, {listens} listens on the host, and the host has {guard}"
+            remedy = f"Let it in (ufw allow {port}/tcp, or a rule of your own); else run playbooks/provision.yml."
+            found.append(Finding(f"the host's own firewall or the security group closes port {port}", evidence, remedy))
         elif not listens:
             remedy = "Run playbooks/configure.yml, which starts the edge."
             found.append(Finding(f"nobody listens on port {port}", f"{at}, and no process has it", remedy))

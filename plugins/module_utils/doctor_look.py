@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import platform
-import re
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -32,7 +31,6 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
-_DROP = re.compile(r"^-A INPUT .*--dports? (\S+) .*-j (?:DROP|REJECT)", re.MULTILINE)
 _STAND_IN = "TRAEFIK DEFAULT CERT"
 
 
@@ -50,7 +48,7 @@ def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str,
     findings += doctor.judge_disk(usage.total >> 20, usage.free >> 20, place)
     findings += doctor.judge_memory(capacity.available_memory_mb(), {name: _needs(one) for name, one in live.items()})
     findings += doctor.judge_clock(offset, _clock_is_kept())
-    findings += doctor.judge_ports(outside, _listeners(tuple(outside)), _dropped(tuple(outside)))
+    findings += doctor.judge_ports(outside, _listeners(tuple(outside)), *_firewall(tuple(outside)))
     if engine_version:
         images = {image: _architectures(image) for release in live.values() for image in release.pinned_images}
         offered, refused = _offered(live, *login)
@@ -125,14 +123,13 @@ def _only_loopback(port: int) -> bool:
     return places == {True}
 
 
-def _dropped(wanted: tuple[int, ...]) -> list[int]:
-    """The ports that a rule of the host's own firewall drops."""
+def _firewall(wanted: tuple[int, ...]) -> tuple[list[int], str]:
+    """The ports that a rule of the host's own firewall drops, and what else of it may drop one; '' for nothing."""
     try:
         rules = run(["iptables", "-w", "-S", "INPUT"], timeout=20).stdout
     except (CommandError, OSError):
-        return []
-    named = {port for found in _DROP.findall(rules) for port in found.split(",")}
-    return [port for port in wanted if str(port) in named]
+        return [], ""
+    return doctor.firewall(rules, wanted)
 
 
 def _architectures(image: str) -> tuple[str, ...]:

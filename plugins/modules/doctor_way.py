@@ -143,7 +143,15 @@ def look_at_key(path: str) -> list[doctor.Finding]:
         return doctor.judge_key(None, 0, False, path)
     usable = subprocess.run(["ssh-keygen", "-y", "-P", "", "-f", str(file)], capture_output=True, check=False)
     # It refuses a file that others may read, whatever is in it.
-    return doctor.judge_key(text, mode, usable.returncode == 0 or bool(mode & 0o077), path)
+    return doctor.judge_key(text, mode, usable.returncode == 0 or bool(mode & 0o077) or in_agent(file), path)
+
+
+def in_agent(key: Path) -> bool:
+    """Whether an agent holds the key, so that its passphrase is not asked for."""
+    told = subprocess.run(["ssh-keygen", "-l", "-f", str(key)], capture_output=True, text=True, check=False)
+    held = subprocess.run(["ssh-add", "-l"], capture_output=True, text=True, check=False)
+    fingerprint = told.stdout.split()[1:2]
+    return held.returncode == 0 and bool(fingerprint) and fingerprint[0] in held.stdout.split()
 
 
 def offered_keys(address: str, port: int, timeout: float, known: Iterable[str]) -> dict[str, str]:
@@ -193,7 +201,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         known, name = known_keys(given["known_hosts"]), given["alias"] or address
         offered = offered_keys(address, given["port"], timeout, known.get(name, {}))
         findings += doctor.judge_host_key(name, offered, known)
-    findings += doctor.judge_names(address, {name: resolve(name) for name in given["names"]})
+    # The host may itself be known by a name.
+    findings += doctor.judge_names(resolve(address) or [address], {name: resolve(name) for name in given["names"]})
     return {
         "changed": False,
         "findings": [finding.to_json() for finding in findings],

@@ -44,14 +44,20 @@ def judged(begin: float, end: float, *, names_it: bool = True) -> list[Finding]:
         (doctor.judge_host_key("h", A, {"h": B}), ["the host's SSH key is another one"]),
         (doctor.judge_host_key("h", A, {"old": A}), ["the host's address has changed"]),
         (doctor.judge_host_key("h", {}, {"old": A}), []),
-        (doctor.judge_names("1.2.3.4", {"a": ["1.2.3.4", "::1"]}), []),
-        (doctor.judge_names("1.2.3.4", {"a": []}), ["DNS does not point here"]),
-        (doctor.judge_names("1.2.3.4", {"a": ["9.9.9.9"]}), ["DNS does not point here"]),
+        (doctor.judge_names(["1.2.3.4"], {"a": ["1.2.3.4", "::1"]}), []),
+        (doctor.judge_names(["1.2.3.4", "2001:db8::1"], {"a": ["2001:db8::1"]}), []),
+        (doctor.judge_names(["1.2.3.4"], {"a": []}), ["DNS does not point here"]),
+        (doctor.judge_names(["1.2.3.4"], {"a": ["9.9.9.9"]}), ["DNS does not point here"]),
         (doctor.judge_ports({80: OPEN}, {}, []), []),
         (doctor.judge_ports({80: SILENT}, {80: "traefik"}, [80]), ["the host's own firewall closes port 80"]),
         (doctor.judge_ports({80: REFUSED}, {80: "loopback"}, []), ["port 80 serves the host alone"]),
         (doctor.judge_ports({80: REFUSED}, {}, []), ["nobody listens on port 80"]),
         (doctor.judge_ports({80: SILENT}, {80: "traefik"}, []), ["the security group closes port 80"]),
+        (
+            doctor.judge_ports({80: SILENT}, {80: "traefik"}, [], "ufw"),
+            ["the host's own firewall or the security group closes port 80"],
+        ),
+        (doctor.judge_ports({80: REFUSED}, {}, [], "ufw"), ["nobody listens on port 80"]),
         (doctor.judge_docker("26.1.5", "2.26.1", ""), []),
         (doctor.judge_docker("", "", ""), ["there is no Docker engine"]),
         (doctor.judge_docker("20.10.5", "2.26.1", ""), ["the Docker engine is old"]),
@@ -92,3 +98,17 @@ def test_what_acme_said_of_a_name_is_the_evidence() -> None:
     said = {"a": "Unable to obtain ACME certificate: connection refused", "b": "of another name"}
     for served in (None, Served(-9, -1), Served(0, 9e9, names_it=False)):
         assert said["a"] in doctor.judge_certificates({"a": served}, 0.0, said)[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ("-P INPUT ACCEPT\n", ([], "")),
+        ("-P INPUT ACCEPT\n-A INPUT -p tcp -m tcp --dport 80 -j DROP\n", ([80], "")),
+        ("-P INPUT ACCEPT\n-A INPUT -p tcp -m multiport --dports 80,443 -j REJECT\n", ([80, 443], "")),
+        ("-P INPUT DROP\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n", ([], "an INPUT chain that drops by default")),
+        ("-P INPUT DROP\n-A INPUT -j ufw-before-input\n", ([], "ufw")),
+    ],
+)
+def test_what_the_host_s_own_firewall_drops(rules: str, told: tuple[list[int], str]) -> None:
+    assert doctor.firewall(rules, [80, 443]) == told
