@@ -91,7 +91,7 @@ def in_service_image(script: str, *arguments: str, image: str = "ghcr.io/davit-e
     """Run Python with the service, its model and its generator at hand; what it prints."""
     mount = ["--volume", f"{ROOT}/service:/src:ro", "--env", "PYTHONPATH=/src", "--env", "PYTHONDONTWRITEBYTECODE=1"]
     argv = ["docker", "run", "--rm", "--interactive", "--network", "none", *mount, image, "python", "-", *arguments]
-    done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(argv, input=script, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
