@@ -180,15 +180,17 @@ def restore_stateful(layout: AppLayout, engine: Engine, timeout: float) -> None:
     if not layout.stateful_before.exists():
         return
     store.write(layout.stateful_file, layout.stateful_before.read_bytes())
-    layout.stateful_before.unlink()
     try:
         _up_stateful(layout, engine, timeout)
     except DavitError as error:
+        layout.stateful_before.unlink()
         raise DavitError(
             f"The services that own data did not get healthy as they were before, either: {error} See 'docker compose"
             f" -p {layout.stateful_project} logs' on the host; the next deploy starts them as its release defines them,"
             " with -e compose_release_update_stateful=true if that differs."
         ) from error
+    # Only now: whoever recovers from a kill in between has to do it once more.
+    layout.stateful_before.unlink()
 
 
 def _up_stateful(layout: AppLayout, engine: Engine, timeout: float) -> None:

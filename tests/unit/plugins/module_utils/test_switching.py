@@ -218,10 +218,13 @@ class Choosy(Remembering):
     def __init__(self, good: set[str]) -> None:
         super().__init__()
         self.good, self.tried = good, list[str]()
+        self.killed_after: list[str] = []
 
     def compose(self, file: Path | str, *argv: str, **_: Any) -> str:
         if argv[0] == "up":
             self.tried.append(json.loads(Path(file).read_text())["name"])
+            if self.tried == self.killed_after:
+                raise KeyboardInterrupt
             if self.tried[-1] not in self.good:
                 raise CommandError("'docker compose up' failed", "container db is unhealthy", 1)
         return ""
@@ -242,6 +245,20 @@ def test_a_change_of_the_services_that_own_data_which_never_gets_healthy_is_take
     assert json.loads(layout.stateful_file.read_text())["name"] == "older"
     assert not layout.stateful_before.exists()
     assert ["did not get healthy as they were before" in warning for warning in ended.warnings] == [True] * warned
+
+
+def test_a_kill_while_that_change_is_taken_back_leaves_it_to_the_next_recovery(layout: AppLayout) -> None:
+    changed, engine = release(3, stateful=("db",)), Choosy({"older"})
+    store.write_json(layout.release(changed.id) / store.STATEFUL, {"name": "newer"})
+    store.write_json(layout.stateful_file, {"name": "older"})
+    with pytest.raises(CommandError):
+        candidate.start(layout, changed, engine, 5, forward=True)
+    engine.killed_after = ["newer", "older"]
+    with pytest.raises(KeyboardInterrupt):
+        candidate.restore_stateful(layout, engine, 5)
+    candidate.restore_stateful(layout, engine, 5)
+    assert engine.tried == ["newer", "older", "older"]
+    assert not layout.stateful_before.exists()
 
 
 def test_a_change_of_the_services_that_own_data_which_got_healthy_stays(layout: AppLayout) -> None:
