@@ -6,7 +6,7 @@ import fcntl
 import os
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from lab.images import build_and_push
+from tests.e2e.support.aftermath import told
 from tests.e2e.support.fleet import Fleet
 from tests.e2e.support.host import Host
 from tests.e2e.support.outcome import LEDGER
@@ -143,6 +144,17 @@ def browser() -> None:
         subprocess.run([str(ROOT / "requirements/apt.sh"), "chromium"], check=True)
     venv = [str(ROOT / "requirements/venv.sh"), ".cache/venvs/browser", "requirements/browser.txt"]
     subprocess.run(venv, check=True, cwd=ROOT)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a failure what its hosts and the lab have said."""
+    report = yield
+    if report.failed:
+        given = [getattr(one, "target", one) for one in getattr(item, "funcargs", {}).values()]
+        fleets = {one if isinstance(one, Fleet) else one.fleet for one in given if isinstance(one, (Fleet, Host))}
+        report.sections.extend(told(fleets))
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -43,7 +43,7 @@ def test_a_deploy_moves_to_another_version_without_a_lost_request(host: Host, fi
         assert result.rc == 0, str(result)
         live = host.live()
     assert host.ask("/version").json()["version"] == "v2"
-    assert load.failures == []
+    assert load.lost == {}
     assert set(load.releases) == {first, live}
 
 
@@ -83,7 +83,7 @@ def test_a_bad_release_is_refused_and_nothing_is_lost(host: Host, variables: dic
     assert result.rc != 0, str(result)
     for word in words:
         assert word in result.output, str(result)
-    assert load.failures == []
+    assert load.lost == {}
     assert set(load.releases) == {live}
     assert host.live() == live
     host.shell("test ! -e /run/davit/restaurant-search")
@@ -107,7 +107,7 @@ def test_a_rollback_restores_the_environment_of_its_release(host: Host) -> None:
         result = host.fleet.run("rollback")
     assert result.rc == 0, str(result)
     assert host.ask("/version").json()["deploy_label"] == "summer"
-    assert load.failures == []
+    assert load.lost == {}
 
 
 def test_an_unknown_release_is_not_rolled_back_to(host: Host) -> None:

@@ -56,7 +56,7 @@ def test_each_fault_is_caught_and_no_request_is_lost(host: Host, live: str) -> N
     lines = host.history()[told:]
     assert [line["drill"] for line in lines] == KINDS
     assert [line["result"] for line in lines] == ["failed"] * 4 + ["rolled back"]
-    assert load.failures == []
+    assert load.lost == {}
     # Only what died in its soak had traffic.
     assert set(load.releases) == {live, lines[-1]["release"]}
     assert host.live() == live
@@ -83,7 +83,7 @@ def test_a_gate_that_sees_too_little_is_told_and_gets_no_traffic(host: Host) -> 
     assert result.rc != 0, str(result)
     for words in ("NOT CAUGHT", "the release passed its gate", "stopped before any traffic"):
         assert words in result.output, str(result)
-    assert load.failures == []
+    assert load.lost == {}
     assert set(load.releases) == {live}
     assert host.live() == live
     assert leftovers(host) == ""

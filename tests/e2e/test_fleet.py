@@ -89,7 +89,7 @@ def test_the_canary_host_is_first_and_all_end_on_one_digest(members: list[Member
     with loads(members) as seen:
         result = members[0].deploy(compose_release_version="v2")
     assert result.rc == 0, str(result)
-    assert [load.failures for load in seen] == [[], [], []]
+    assert [load.lost for load in seen] == [{}, {}, {}]
     assert all(len(load.releases) == 2 for load in seen), [load.releases for load in seen]
     started = [member.started(member.live()) for member in members]
     assert started == sorted(started), "host by host: [1, '50%'] of three"
@@ -109,7 +109,7 @@ def test_a_host_that_fails_its_gate_takes_all_others_back(members: list[Member],
         assert result.rc != 0, str(result)
         for member in members:
             member.await_rest()
-    assert [load.failures for load in seen] == [[], [], []]
+    assert [load.lost for load in seen] == [{}, {}, {}]
     assert [len(load.releases) for load in seen] == [2, 2, 1], "the first two had switched"
     assert state(members) == before
     for name in names[:2]:
@@ -128,7 +128,7 @@ def test_a_host_that_fails_its_gate_takes_all_others_back(members: list[Member],
     with loads(members) as seen:
         result = members[0].host.deploy(**bad)
     assert result.rc == 0, str(result)
-    assert [load.failures for load in seen] == [[], [], []]
+    assert [load.lost for load in seen] == [{}, {}, {}]
     assert all(one[0] != was[0] for one, was in zip(state(members), before, strict=True))
 
 
@@ -149,7 +149,7 @@ def test_a_host_that_is_cut_off_takes_all_others_back(members: list[Member], nam
     assert result.rc != 0, str(result)
     assert f"{names[1]}: failed in start or gate" in result.output, str(result)
     assert f"{names[0]}: undone for the others' sake" in result.output, str(result)
-    assert [load.failures for load in seen] == [[], [], []]
+    assert [load.lost for load in seen] == [{}, {}, {}]
     assert len(seen[0].releases) == 2, "the canary host had switched"
     assert state(members) == before
     LEDGER.append(f"the host reverted by itself {alone:.0f} s after the end of the run")
@@ -192,7 +192,7 @@ def test_a_host_that_joins_gets_what_the_fleet_has_though_the_tag_has_moved(memb
     with loads(members[:2]) as seen:
         result = members[0].host.deploy(**{**variables, "compose_release_version": ""})
     assert result.rc == 0, str(result)
-    assert [load.failures for load in seen] == [[], []]
+    assert [load.lost for load in seen] == [{}, {}]
     assert state(members[:2]) == before[:2]
     assert members[2].images() == members[0].images()
     assert members[2].ask("/whoami").json()["release"] == f"before-{SALT}"
@@ -205,7 +205,7 @@ def test_a_rollback_of_the_fleet_is_red_where_it_cannot_be_done(members: list[Me
     with loads(members) as seen:
         result = members[0].rollback()
     assert result.rc == 0, str(result)
-    assert [load.failures for load in seen] == [[], [], []]
+    assert [load.lost for load in seen] == [{}, {}, {}]
     assert state(members) == before
 
     result = members[0].deploy(compose_release_batches=["100%"])
@@ -217,5 +217,5 @@ def test_a_rollback_of_the_fleet_is_red_where_it_cannot_be_done(members: list[Me
         result = members[0].rollback()
     assert result.rc != 0
     assert {name for name in names if result.stats[name].failed} == {names[1]}, str(result)
-    assert [load.failures for load in seen] == [[], [], []]
+    assert [load.lost for load in seen] == [{}, {}, {}]
     assert state(members) == [before[0], ahead[1], before[2]]

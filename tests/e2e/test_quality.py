@@ -59,7 +59,7 @@ def test_it_is_refused_before_anyone_sees_it(host: Host, live: str, version: str
     result, load = deploy(host, version, **(BOUND if version == "slow" else {}))
     assert result.rc != 0, str(result)
     assert f"{level} gate, {check}" in result.output, str(result)
-    assert load.failures == []
+    assert load.lost == {}
     assert set(load.releases) == {live}
     assert (host.live(), host.history()[-1]["result"]) == (live, "failed")
     seen = evidence(host, check)
@@ -70,7 +70,7 @@ def test_it_is_refused_before_anyone_sees_it(host: Host, live: str, version: str
 def test_the_other_model_is_taken_when_its_drop_is_allowed_and_the_first_one_comes_back(host: Host, live: str) -> None:
     result, load = deploy(host, "tfidf", compose_release_gate=RAISED)
     assert result.rc == 0, str(result)
-    assert load.failures == []
+    assert load.lost == {}
     assert host.ask("/version").json()["model_id"] == "tfidf-1-2"
     back = host.fleet.run("rollback")
     assert back.rc == 0, str(back)
@@ -104,6 +104,6 @@ def test_what_users_asked_lately_is_asked_of_both_models(host: Host, live: str) 
     other, load = deploy(host, "tfidf", compose_release_gate=alone, **logging)
     assert other.rc != 0
     assert "model gate, shadow of the live traffic: overlap" in other.output, str(other)
-    assert load.failures == []
+    assert load.lost == {}
     assert evidence(host, "shadow of the live traffic")["requests"] >= 20
     assert host.ask("/version").json()["version"] == "v2"

@@ -20,7 +20,7 @@ def test_a_rollback_brings_back_environment_secret_image_and_route(host: Host) -
     with app.load() as load:
         result = app.rollback(releases["one"])
         assert result.rc == 0, str(result)
-    assert load.failures == []
+    assert load.lost == {}
     assert app.live() == releases["one"]
     assert host.ask("/readyz", "one.test").release == releases["one"]
     assert host.ask("/readyz", "two.test").release != releases["two"]
@@ -55,7 +55,7 @@ def test_each_rollback_goes_one_further_back_and_never_to_a_bad_release(host: Ho
         # By its name, a release that was turned away from can be had again.
         named = app.rollback(third)
         assert named.rc == 0, str(named)
-    assert load.failures == []
+    assert load.lost == {}
     assert app.live() == third
 
 

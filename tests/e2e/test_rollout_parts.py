@@ -58,7 +58,7 @@ def test_a_worker_never_runs_twice_whatever_becomes_of_a_deploy(queue: App) -> N
         back = queue.rollback()
         assert back.rc == 0, str(back)
         until(lambda: database(queue, "/work")["now"] == ["first"], 10)
-    assert load.failures == [], load.failures[:10]
+    assert load.lost == {}
     told = database(queue, "/work")
     assert told["most"] == 1, told
     assert told["begun"] == ["first", "second", "bad", "second", "first"]
@@ -70,7 +70,7 @@ def test_a_worker_that_may_run_beside_its_successor_does(queue: App) -> None:
     with queue.load() as load:
         queue.deployed(environment={"LABEL": "besides"}, compose_release_parallel=["worker"])
         queue.await_rest()
-    assert load.failures == []
+    assert load.lost == {}
     told = database(queue, "/work")
     assert (told["now"], told["most"]) == (["besides"], 2), told
 
@@ -82,7 +82,7 @@ def test_a_migration_that_fails_stops_the_deploy_before_its_candidate(queue: App
     assert result.rc != 0
     for word in ("The job 'migrate' failed, so the release was not started", "the column 'price' exists already"):
         assert word in result.output, str(result)
-    assert load.failures == []
+    assert load.lost == {}
     assert set(load.releases) == {live}
     assert (queue.live(), migrations(queue)) == (live, ran)
     assert queue.running() == {queue.project(live)}
@@ -104,7 +104,7 @@ def test_the_data_is_kept_before_a_migration_or_there_is_none(queue: App) -> Non
     assert denied.rc != 0
     for word in ("failed in the snapshot before the jobs", "The fleet 'another' has no instance"):
         assert word in denied.output, str(denied)
-    assert (load.failures, set(load.releases), migrations(queue), fleet.snapshots()) == ([], {live}, ran, {})
+    assert (load.lost, set(load.releases), migrations(queue), fleet.snapshots()) == ({}, {live}, ran, {})
     queue.deployed(compose_release_snapshot_before_jobs=True)
     (snapshot,) = fleet.snapshots()
     assert fleet.snapshots() == {snapshot: "before queue v1"}
@@ -170,4 +170,4 @@ def test_a_candidate_that_exits_is_told_within_two_seconds_whatever_the_timeout(
     assert "exited with code 7" in result.output, str(result)
     told = datetime.fromisoformat(web.history()[-1]["at"]).timestamp()
     assert told - died < 2, told - died
-    assert load.failures == []
+    assert load.lost == {}

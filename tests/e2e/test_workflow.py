@@ -66,7 +66,7 @@ def test_a_version_is_deployed_and_the_summary_says_so(host: Host, secrets: dict
         outcome = run_job(secrets, {"version": version, "extra": EXTRA}, workspace)
     assert outcome.rc == 0, outcome.log
     assert host.live() != before
-    assert load.failures == []
+    assert load.lost == {}
     assert f"deploy of restaurant-search {version}: succeeded on 1 host(s)" in outcome.summary
     assert f"| ec2 | succeeded | {host.live()} |" in outcome.summary
     assert "golden set" in outcome.summary
@@ -143,7 +143,7 @@ def test_a_bad_image_makes_a_red_job_and_the_live_release_stays(
     assert outcome.rc != 0
     assert "::error title=deploy of restaurant-search bad-search-500%3A failed" in outcome.log, outcome.log
     assert "**ec2 failed in gate**" in outcome.summary
-    assert load.failures == []
+    assert load.lost == {}
     assert host.live() == before
     assert host.ask("/readyz").release == before
 

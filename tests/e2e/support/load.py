@@ -31,7 +31,8 @@ class Load:
         self._connect = connect or partial(http.client.HTTPConnection, address, timeout=10)
         self._renew = connect is not None
         """Whether each fifth request comes by a new connection, since a kept one never sees another certificate."""
-        self.failures: list[str] = []
+        self.lost: Counter[str] = Counter()
+        """Requests without a good answer, by what came instead."""
         self.releases: Counter[str | None] = Counter()
         self.canary: Counter[tuple[str, str]] = Counter()
         """Answers while a canary has a part of the traffic: by its header, and by the version that the body names."""
@@ -49,7 +50,7 @@ class Load:
 
     @property
     def requests(self) -> int:
-        return self.releases.total() + len(self.failures)
+        return self.releases.total() + self.lost.total()
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -81,7 +82,7 @@ class Load:
                 response = connection.getresponse()
                 answer = response.read()
             except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
+                self.lost[repr(error)] += 1
                 connection.close()
                 continue
             if response.status == 200:
@@ -90,4 +91,4 @@ class Load:
                 if trial := response.getheader("Davit-Canary"):
                     self.canary[trial, str(json.loads(answer).get("release"))] += 1
             else:
-                self.failures.append(f"status {response.status}")
+                self.lost[f"status {response.status}"] += 1

@@ -94,8 +94,8 @@ def assert_sound(name: str, target: Target, load: Load, expected: str, *, may_lo
     assert_true_records(target, expected)
     assert_next_deploy_works(target)
     LEDGER.append(
-        f"{name}: {load.requests} requests, {len(load.failures)} lost, longest gap {load.longest_gap_ms:.0f} ms,"
+        f"{name}: {load.requests} requests, {load.lost.total()} lost, longest gap {load.longest_gap_ms:.0f} ms,"
         f" free after {waited:.1f} s"
     )
     if not may_lose:
-        assert load.failures == [], load.failures[:10]
+        assert load.lost == {}
