@@ -334,10 +334,10 @@ def _metrics(declared: Mapping[str, str], routed: Collection[str]) -> dict[str, 
     if not declared:
         return {}
     path, service = str(declared.get("path", "/metrics")), str(declared.get("service", ""))
-    if not path.startswith("/") or (service and service not in routed):
+    if not routes.PATH.fullmatch(path) or (service and service not in routed):
         raise DavitError(
-            f"compose_release_metrics is {dict(declared)}: 'path' has to begin with a slash, and 'service' has to be a"
-            f" routed one ({', '.join(sorted(routed))})."
+            f"compose_release_metrics is {dict(declared)}: 'path' has to match {routes.PATH.pattern}, and 'service' to"
+            f" be a routed one ({', '.join(sorted(routed))})."
         )
     return {"path": path, "service": service}
 

@@ -32,7 +32,8 @@ ARGUMENTS: dict[str, Any] = {
 
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _HEADER, _HEADER_VALUE = re.compile(r"[A-Za-z0-9-]{1,64}"), re.compile(r"[\x20-\x7e]{1,4096}")
-_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_HIDDEN = re.compile(r"\((?P<plain>.*)\) && !\(Path\(`[^`]*`\) \|\| PathPrefix\(`[^`]*`\)\)")
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,8 @@ def _declared(entry: Mapping[str, Any], services: Mapping[str, Any]) -> Route:
         raise DavitError(f"The route to '{service}' needs 'port:', the port inside the container (1 to 65535).")
     path = str(entry.get("path") or "/")
     hosts = tuple(str(host).lower() for host in entry.get("hosts") or ())
-    if not _PATH.fullmatch(path):
-        raise DavitError(f"The path {path!r} of the route to '{service}' must match {_PATH.pattern}.")
+    if not PATH.fullmatch(path):
+        raise DavitError(f"The path {path!r} of the route to '{service}' must match {PATH.pattern}.")
     for host in hosts:
         if not _HOST.fullmatch(host):
             raise DavitError(f"{host!r} in the route to '{service}' is not a host name.")
@@ -184,6 +185,7 @@ def edge_document(
     endpoints: Sequence[Endpoint],
     *,
     headers: Mapping[str, str] | None = None,
+    metrics: Mapping[str, str] | None = None,
     warm: Warm | None = None,
 ) -> dict[str, Any]:
     """Traefik's dynamic configuration for one app, whose traffic ``release_id`` gets.
@@ -191,29 +193,30 @@ def edge_document(
     Without entry points or TLS: a router takes those that the edge has for the public, as it has them at the time.
     The response header names the release, so that a switch can be proved for a stack that knows
     nothing of Davit. ``retry`` repeats a request only when no byte of an answer came, which covers
-    the moment in which an old backend closes an idle connection.
+    the moment in which an old backend closes an idle connection. ``metrics`` is where the app tells
+    its metrics (``path``, ``service``); nobody outside sees them, unless a route has that very path.
     """
     routers: dict[str, Any] = {}
     services: dict[str, Any] = {}
     others = {e.route.rule: e for e in warm.endpoints} if warm else {}
     for number, endpoint in enumerate(endpoints):
-        name = f"{app}-{number}"
+        name, plain = f"{app}-{number}", endpoint.route.rule
+        shown = _shown(endpoint.route, metrics or {}, endpoints[0].route.service)
         routers[name] = {
-            "rule": endpoint.route.rule,
+            "rule": shown,
+            # The edge prefers the longer rule; what is added to one must not outdo another app's.
+            "priority": len(plain),
             "service": name,
             "middlewares": [f"{app}-release", f"{app}-retry"],
         }
-        other = others.get(endpoint.route.rule)
+        other = others.get(plain)
         if warm is None or other is None:
             services[name] = _backend(endpoint)
         else:
             services.update(_with_warm(name, endpoint, other, warm.weight))
-            plain = endpoint.route.rule
-            # The edge prefers the longer rule; these additions must not outdo another app's.
-            routers[name]["priority"] = len(plain)
-            rule = f"({plain}) && {UNGUARDED}"
+            rule = f"({shown}) && {UNGUARDED}"
             routers[f"{name}-large"] = {**routers[name], "rule": rule, "service": f"{name}-serving"}
-            routers[name]["rule"] = f"({plain}) && {GUARDED}"
+            routers[name]["rule"] = f"({shown}) && {GUARDED}"
     added = {**(headers or {}), RELEASE_HEADER: release_id}
     if warm is not None and warm.weight is not None:
         added[CANARY_HEADER] = canary_value(warm.release, warm.weight)
@@ -304,9 +307,18 @@ def nameless(routes: Iterable[Route], documents: Mapping[str, Mapping[str, Any]]
     )
 
 
+def _shown(route: Route, metrics: Mapping[str, str], first: str) -> str:
+    """The rule of a route without the metrics that are told below it."""
+    path = metrics.get("path", "").rstrip("/")
+    below = path.startswith(route.path) and path != route.path.rstrip("/")
+    if not below or route.service != (metrics.get("service") or first):
+        return route.rule
+    return f"({route.rule}) && !(Path(`{path}`) || PathPrefix(`{path}/`))"
+
+
 def _plain(rule: str) -> str:
-    """A router's rule without what a warm release adds to it."""
+    """A router's rule as the route has it, without what a warm release and hidden metrics add to it."""
     for added in (GUARDED, UNGUARDED):
-        if rule.endswith(f") && {added}"):
-            return rule[1 : -len(f") && {added}")]
-    return rule
+        rule = rule[1 : -len(f") && {added}")] if rule.endswith(f") && {added}") else rule
+    hidden = _HIDDEN.fullmatch(rule)
+    return hidden["plain"] if hidden else rule

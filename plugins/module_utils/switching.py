@@ -49,7 +49,9 @@ def works(layout: AppLayout, live: Release, engine: Engine) -> bool:
 
 def document(wanted: Release, warm: Warm | None = None) -> dict[str, Any]:
     """The route with which ``wanted`` serves."""
-    return routes.edge_document(wanted.app, wanted.id, wanted.endpoints, headers=wanted.headers, warm=warm)
+    return routes.edge_document(
+        wanted.app, wanted.id, wanted.endpoints, headers=wanted.headers, metrics=wanted.metrics, warm=warm
+    )
 
 
 def switch(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import subprocess
+import tracemalloc
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -20,6 +22,9 @@ from tests.e2e.support.host import Host
 from tests.e2e.support.outcome import LEDGER
 from tests.e2e.support.playbook import ROOT
 from tests.e2e.support.target import Target
+
+# What is left open is told with the line that opened it.
+tracemalloc.start(8)
 
 IMAGES = ROOT / "tests/e2e/images"
 GOOD = {"tiny": ["v1", "v2", "v3", "large", "r1", "r2", "r3", "r4", "r5"], "tiny-db": ["v1"]}
@@ -95,6 +100,13 @@ def _fill_registry() -> None:
             build_and_push(f"ghcr.io/davit-ec2/{name}:{tag}", IMAGES, [f"VERSION={tag}"], target)
     for name in BAD:
         build_and_push(f"ghcr.io/davit-ec2/restaurant-search:bad-{name}", IMAGES, [f"VERSION=bad-{name}"], name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _left_open() -> Iterator[None]:
+    """What a module leaves open is an error of its own, and not one of the module that happens to come next."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -107,6 +107,16 @@ def test_only_who_knows_the_password_may_look_and_apps_are_left_alone(host: Moni
         assert [one for one in listening if one.endswith(f":{port}")] == [f"127.0.0.1:{port}"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/metrics", "/metrics/", "/metrics?a=b", "//metrics", "/./metrics", "/readyz/../metrics", "/%6detrics"],
+)
+def test_nobody_outside_reads_the_metrics_of_an_app(host: Monitored, path: str) -> None:
+    """While Prometheus does, by the tests below."""
+    answer = host.target.ask(path)
+    assert (answer.status, "http_requests_total" in answer.body) == (404, False), answer
+
+
 def test_everything_is_measured(host: Monitored) -> None:
     def all_up() -> bool:
         return {one["metric"]["job"] for one in host.query("up == 1")} == {

@@ -93,7 +93,7 @@ def test_the_edge_document() -> None:
     """How the public comes in is the edge's own affair: a route that named it would be cut off when that changes."""
     http = routes.edge_document("shop", ID, ENDPOINTS, headers={"X-Frame-Options": "DENY"})["http"]
     assert [r["rule"] for r in http["routers"].values()] == [e.route.rule for e in ENDPOINTS]
-    assert {key for r in http["routers"].values() for key in r} == {"rule", "service", "middlewares"}
+    assert {key for r in http["routers"].values() for key in r} == {"rule", "priority", "service", "middlewares"}
     urls = [http["services"][r["service"]]["loadBalancer"]["servers"] for r in http["routers"].values()]
     assert urls == [[{"url": "http://127.0.0.1:20000"}], [{"url": "http://127.0.0.1:20001"}]]
     for router in http["routers"].values():
@@ -266,6 +266,40 @@ def test_a_warm_release_changes_neither_the_precedence_nor_the_owner_of_a_route(
     routers = document["http"]["routers"]
     assert {router["priority"] for router in routers.values()} == {len(WEB.route.rule)}
     assert routes.rules_taken({"a": document}) == {WEB.route.rule: "a"}
+
+
+HIDDEN = "!(Path(`/metrics`) || PathPrefix(`/metrics/`))"
+OPEN = Endpoint(Route("web", 8080, (), "/metrics"), 20001)
+DEEP = Endpoint(Route("web", 8080, (), "/shop"), 20001)
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "metrics", "hidden"),
+    [
+        ((WEB,), {}, [False]),
+        ((WEB,), {"path": "/metrics", "service": ""}, [True]),
+        ((WEB,), {"path": "/metrics/", "service": "web"}, [True]),
+        # Whoever routes exactly there wants it seen, and a route that is nothing else is not taken away.
+        ((WEB, OPEN), {"path": "/metrics", "service": ""}, [True, False]),
+        ((WEB,), {"path": "/", "service": ""}, [False]),
+        # Not below the route, so that it is not seen anyway; and another service has pages of its own.
+        ((DEEP,), {"path": "/metrics", "service": ""}, [False]),
+        ((WEB, *ENDPOINTS[1:]), {"path": "/metrics", "service": "api"}, [False, False]),
+    ],
+)
+@pytest.mark.parametrize("weight", ["no warm release", None, 10])
+def test_metrics_are_not_served_to_the_public(
+    endpoints: tuple[Endpoint, ...], metrics: dict[str, str], hidden: list[bool], weight: Any
+) -> None:
+    warm = None if isinstance(weight, str) else routes.Warm("old", endpoints, weight)
+    document = routes.edge_document("a", "new", endpoints, metrics=metrics, warm=warm)
+    routers = document["http"]["routers"]
+    by_endpoint = [[r for name, r in routers.items() if name.startswith(f"a-{n}")] for n in range(len(endpoints))]
+    assert [{HIDDEN in router["rule"] for router in some} for some in by_endpoint] == [{one} for one in hidden]
+    # Neither precedence nor ownership of a route is changed by it.
+    plain = [endpoint.route.rule for endpoint in endpoints]
+    assert [{router["priority"] for router in some} for some in by_endpoint] == [{len(rule)} for rule in plain]
+    assert routes.rules_taken({"a": document}) == dict.fromkeys(plain, "a")
 
 
 def test_what_the_edge_keeps_of_a_body_is_no_more_than_what_it_is_asked_to_repeat() -> None:
