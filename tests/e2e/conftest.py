@@ -56,28 +56,27 @@ ON_ONE_HOST = {
 }
 """Modules that follow each other on the host of a process. Those of the service find it without a release of it."""
 
-LONGEST_FIRST = [
-    "test_faults_killed",
-    "test_faults_host",
-    "test_fleet",
-    "test_faults_interrupted",
-    "test_faults_registry",
-]
-"""So that none of them runs alone at the end; the summary tells what each took."""
+LONGEST_FIRST = ["service", "stacks", "test_monitoring", "test_provision", "test_faults_killed", "test_faults_host"]
+"""So that none of them runs alone at the end; the summary tells what each module took."""
+
+
+def scope(nodeid: str) -> str:
+    """What runs in one process: a module, or those that share a host."""
+    module = Path(nodeid.partition("::")[0]).stem
+    return next((name for name, modules in ON_ONE_HOST.items() if module in modules), module)
 
 
 class ByFleet(LoadScopeScheduling):  # type: ignore[misc]
     """Tests of one module stay in one process and in their order, and so do modules that follow each other."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module = Path(nodeid.partition("::")[0]).stem
-        return next((scope for scope, modules in ON_ONE_HOST.items() if module in modules), module)
+        return scope(nodeid)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With --no-loadscope-reorder, the order in which the processes take the modules."""
-    rank = {module: number for number, module in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+    """With --no-loadscope-reorder, the order in which the processes take the scopes."""
+    rank = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(scope(item.nodeid), len(rank)))
 
 
 @pytest.hookimpl(optionalhook=True)

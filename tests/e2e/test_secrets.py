@@ -173,10 +173,10 @@ def watched(fleet: Fleet, folder: Path) -> Iterator[Traces]:
     # What comes from the environment of this machine is in the environment of this machine.
     here = {name: own for name, own in needles.items() if name != "FROM_ENV"}
     webhook = Webhook()
-    with Sampler(host.container, needles) as there, Sampler("", here) as local:
+    with webhook.server, Sampler(host.container, needles) as there, Sampler("", here) as local:
         samplers = {"the host": there, "the controller": local}
         yield Traces(App(host, APP, APP), host, folder, needles, samplers, webhook, time.time())
-    webhook.server.shutdown()
+        webhook.server.shutdown()
 
 
 def test_a_secret_from_each_place_arrives_whole(traces: Traces) -> None:
