@@ -60,7 +60,7 @@ sanity: setup ## Run ansible-test sanity on an export of the working tree.
 	@tests/sanity/run.sh $(ARGS)
 
 .PHONY: molecule
-molecule: lab-up ## Test each role with Molecule on systemd hosts, two scenarios at a time; SCENARIO=name runs one.
+molecule: lab-up ## Test each role with Molecule on systemd hosts, three scenarios at a time; SCENARIO=name runs one.
 	@tests/molecule.sh $(SCENARIO)
 
 .PHONY: e2e

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run the named Molecule scenarios, or all of them, two at a time; whatever the end is, their hosts are taken away.
+# Run the named Molecule scenarios, or all of them, three at a time; whatever the end is, their hosts are taken away.
 set -eu
 cd "$(dirname "$0")/.."
 # Colours and the width of a window belong to terminals.
@@ -17,13 +17,13 @@ if [ $# -eq 0 ]; then
     done
 fi
 
-# Of two at once nobody could read either, so each tells what it did when it is done.
+# Of three at once nobody could read either, so each tells what it did when it is done.
 MOLECULE_LOGS=$(mktemp -d)
 export MOLECULE_LOGS
 trap 'rm -rf "$MOLECULE_LOGS"' EXIT
 trap 'exit 130' INT TERM HUP
 # shellcheck disable=SC2016  # expanded by the shell that xargs starts
-printf '%s\n' "$@" | xargs -n 1 -P 2 sh -c '
+printf '%s\n' "$@" | xargs -n 1 -P 3 sh -c '
     begin=$(date +%s)
     status=0
     molecule test --destroy always --scenario-name "$1" >"$MOLECULE_LOGS/$1" 2>&1 || status=$?

@@ -6,7 +6,6 @@ import fcntl
 import gc
 import os
 import subprocess
-import tracemalloc
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,9 +21,6 @@ from tests.e2e.support.host import Host
 from tests.e2e.support.outcome import LEDGER
 from tests.e2e.support.playbook import ROOT
 from tests.e2e.support.target import Target
-
-# What is left open is told with the line that opened it.
-tracemalloc.start(8)
 
 IMAGES = ROOT / "tests/e2e/images"
 GOOD = {"tiny": ["v1", "v2", "v3", "large", "r1", "r2", "r3", "r4", "r5"], "tiny-db": ["v1"]}
@@ -52,11 +48,14 @@ def one_host(network: str) -> dict[str, Any]:
 
 ON_ONE_HOST = {
     "service": {"test_deploy", "test_drill", "test_hardening", "test_quality", "test_workflow", "test_workflow_aws"},
-    "stacks": {"test_rollback", "test_rollout", "test_rollout_parts", "test_stacks"},
+    "stacks": {"test_doctor", "test_rollback", "test_rollout", "test_rollout_parts", "test_stacks"},
 }
 """Modules that follow each other on the host of a process. Those of the service find it without a release of it."""
 
-LONGEST_FIRST = ["service", "stacks", "test_monitoring", "test_provision", "test_faults_killed", "test_faults_host"]
+LONGEST_FIRST = [
+    *("stacks", "service", "test_monitoring", "test_provision"),
+    *("test_faults_killed", "test_faults_host", "test_fleet", "test_faults_interrupted", "test_faults_registry"),
+]
 """So that none of them runs alone at the end; the summary tells what each module took."""
 
 

@@ -127,7 +127,7 @@ def test_configure_leaves_the_stack_its_ports_until_it_is_adopted(host: Host) ->
     assert refused.rc != 0
     assert f"compose_release_adopt: {{project: {OLD}}}" in refused.output, str(refused)
     require_serving_without_davit(host)
-    with Load(host.address, "/readyz") as load:
+    with Load(host.address, "/readyz", threads=4) as load:
         configured = host.fleet.run("configure", compose_release_adopt={"project": OLD})
     assert configured.rc == 0, str(configured)
     assert "Edge: wait" in configured.output, str(configured)
@@ -187,7 +187,7 @@ def test_a_killed_controller_leaves_exactly_one_of_the_two_serving(host: Host, p
 @pytest.fixture(scope="module")
 def adopted(host: Host) -> Result:
     """The deploy that takes the stack over."""
-    with Load(host.address, "/whoami") as load:
+    with Load(host.address, "/whoami", threads=4) as load:
         result = host.deploy(**variables())
     assert result.rc == 0, str(result)
     assert load.longest_gap_ms < MOST_SECONDS * 1000, load.longest_gap_ms
@@ -218,7 +218,7 @@ def test_a_second_run_changes_nothing(host: Host, adopted: Result) -> None:
 def test_the_next_version_and_the_way_back_lose_nothing(host: Host, adopted: Result) -> None:
     assert adopted.rc == 0
     first = host.live(APP)
-    with Load(host.address, "/whoami") as load:
+    with Load(host.address, "/whoami", threads=4) as load:
         # The variable may go: the data is the app's.
         result = host.deploy(**variables(compose_release_version="v2", compose_release_adopt={}))
         assert result.rc == 0, str(result)

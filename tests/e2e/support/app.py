@@ -83,7 +83,7 @@ class App:
 
     def load(self, path: str = "/whoami") -> Load:
         """Keep-alive POSTs to it."""
-        return Load(self.host.address, path, host=self.address)
+        return Load(self.host.address, path, threads=4, host=self.address)
 
     def ask(self, path: str, method: str = "GET", body: str | None = None) -> Answer:
         return self.host.ask(path, self.address, method, body)

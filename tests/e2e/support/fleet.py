@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ def ec2_client() -> Any:
     return client_of("ec2")
 
 
+@functools.cache
 def client_of(service: str) -> Any:
-    """A client of the lab's AWS."""
+    """A client of the lab's AWS; one for all, since each reads the whole description of its service."""
     return boto3.client(
         service,
         region_name=REGION,

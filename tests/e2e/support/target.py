@@ -109,7 +109,7 @@ class Target(Host):
 
     def load(self) -> Load:
         """Keep-alive POSTs to the app."""
-        return Load(self.address, "/whoami")
+        return Load(self.address, "/whoami", threads=4)
 
     def answering(self) -> str:
         """The release that answers a user now, or what came instead."""
