@@ -22,10 +22,20 @@ def _containers(client: Any) -> Iterator[str]:
     found = client.containers.list(all=True, filters=LABELLED)
     for container in sorted(found, key=lambda c: c.name != "davit-lab-aws"):
         try:
-            container.remove(force=True, v=True)
+            _remove(container)
         except NotFound:
             continue
         yield f"container {container.name}"
+
+
+def _remove(container: Any) -> None:
+    """Remove a container, or wait until whoever is at it, as AWS at a terminated host, has done so."""
+    try:
+        container.remove(force=True, v=True)
+    except APIError as error:
+        if "already in progress" not in str(error.explanation):
+            raise
+        container.wait(condition="removed", timeout=60)
 
 
 def _volumes(client: Any) -> Iterator[str]:
