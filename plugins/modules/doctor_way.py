@@ -33,6 +33,10 @@ options:
     description: Name under which the host's key is kept, when it is not the address.
     type: str
     default: ""
+  jump:
+    description: Whether SSH goes by way of another host, so that port and host key are not asked for from here.
+    type: bool
+    default: false
   ports:
     description: Public ports that have to answer.
     type: list
@@ -99,6 +103,7 @@ ARGUMENTS: dict[str, Any] = {
     "key_file": {"type": "path", "no_log": False},
     "known_hosts": {"type": "list", "elements": "path", "default": []},
     "alias": {"type": "str", "default": ""},
+    "jump": {"type": "bool", "default": False},
     "ports": {"type": "list", "elements": "int", "default": [80]},
     "names": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 5.0},
@@ -195,9 +200,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     address, timeout = given["address"], given["timeout"]
     findings = look_at_key(given["key_file"]) if given["key_file"] else []
-    ssh = connect(address, given["port"], timeout, b"")
+    ssh = doctor.OPEN if given["jump"] else connect(address, given["port"], timeout, b"")
     findings += doctor.judge_ssh(ssh, address, given["port"])
-    if ssh == doctor.OPEN:
+    if ssh == doctor.OPEN and not given["jump"]:
         known, name = known_keys(given["known_hosts"]), given["alias"] or address
         offered = offered_keys(address, given["port"], timeout, known.get(name, {}))
         findings += doctor.judge_host_key(name, offered, known)

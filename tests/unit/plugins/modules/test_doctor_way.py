@@ -10,6 +10,8 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -74,3 +76,15 @@ def test_known_keys_are_read_by_name(tmp_path: Path) -> None:
 def test_a_name_that_nobody_knows_has_no_address() -> None:
     assert doctor_way.resolve("localhost")
     assert doctor_way.resolve("nowhere.invalid") == []
+
+
+@pytest.mark.parametrize(("jump", "ssh"), [(False, doctor.REFUSED), (True, doctor.OPEN)])
+def test_a_host_behind_another_one_is_not_asked_from_here(jump: bool, ssh: str) -> None:
+    """Its port need not be open to this machine; whether it answers is for the next step to tell."""
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        params = {name: argument.get("default") for name, argument in doctor_way.ARGUMENTS.items()}
+        params |= {"address": "127.0.0.1", "port": unheard.getsockname()[1], "ports": [], "jump": jump}
+        module: Any = SimpleNamespace(params=params)
+        seen = doctor_way.work(module)
+    assert (seen["ssh"], [one["what"] for one in seen["findings"]]) == (ssh, [] if jump else ["SSH is refused"])
