@@ -156,6 +156,14 @@ def test_no_metric_of_the_service_is_without_a_use(busy: Monitored) -> None:
     assert {name for name in families if name not in asked} - OF_THE_RUNTIME == set()
 
 
+def test_the_packaged_model_is_as_good_as_its_card_says(busy: Monitored) -> None:
+    """The unit tests have a model that counts words; this one understands paraphrases."""
+    seen = busy.query('model_golden_precision_at_10{role="live"}')
+    scores = {one["metric"]["group"]: float(one["value"][1]) for one in seen}
+    assert scores["lexical"] >= 0.95
+    assert scores["paraphrase"] >= 0.70
+
+
 def test_a_host_that_is_well_raises_no_alarm(busy: Monitored) -> None:
     # The lab's hosts have no clock of their own to keep.
     assert busy.firing() - {"ClockOff"} == {"Watchdog", "Tested"}
