@@ -164,8 +164,9 @@ class Warm:
     weight: int | None = None
 
 
-REPLAY_STATUS = "502"
-"""What the edge answers when a backend refuses or breaks off a connection."""
+REPLAY_STATUS = ("502", "503")
+"""What the edge answers when a backend refuses or breaks off a connection, and what a service answers that cannot serve
+yet: one that died is started again by the engine, and loads its model while the route still leads to it."""
 
 _LARGE = "HeaderRegexp(`Content-Length`, `^[0-9]{6,}$`)"
 _SIZED = "HeaderRegexp(`Content-Length`, `^[0-9]`)"
@@ -243,7 +244,7 @@ def _with_warm(name: str, serving: Endpoint, other: Endpoint, weight: int | None
         "failover": {
             "service": f"{name}-trial",
             "fallback": f"{name}-proven",
-            "errors": {"status": [REPLAY_STATUS], "maxRequestBodyBytes": BODY_KEPT},
+            "errors": {"status": list(REPLAY_STATUS), "maxRequestBodyBytes": BODY_KEPT},
         }
     }
     services = {f"{name}-trial": _backend(trial), f"{name}-proven": _backend(proven)}

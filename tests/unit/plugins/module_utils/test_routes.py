@@ -306,7 +306,7 @@ def test_what_the_edge_keeps_of_a_body_is_no_more_than_what_it_is_asked_to_repea
     """It takes the whole of it for every request that has a body."""
     document = routes.edge_document("a", "new", (WEB,), warm=routes.Warm("old", (OTHER,)))
     errors = document["http"]["services"]["a-0"]["failover"]["errors"]
-    assert errors == {"status": ["502"], "maxRequestBodyBytes": 100_000}
+    assert errors == {"status": ["502", "503"], "maxRequestBodyBytes": 100_000}
     assert document["http"]["routers"]["a-0-large"]["service"] == "a-0-serving"
     assert document["http"]["services"]["a-0-serving"] == {"loadBalancer": {"servers": [{"url": WEB.url}]}}
 
