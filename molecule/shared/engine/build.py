@@ -1,4 +1,4 @@
-"""Builds the host image with the engine in it unless it is there; two scenarios at once build it once."""
+"""Builds the host image with the engine in it unless it is there; scenarios that run at once build it once."""
 
 from __future__ import annotations
 
