@@ -55,6 +55,8 @@ def test_the_old_release_stays_warm_during_the_soak_and_is_stopped_after_it(app:
     ("fault", "path", "cause"),
     [
         ("WRONG_AFTER", "/whoami", "in the soak, the answer is right: answer is 54 instead of 42"),
+        # The edge repeats also what a release that cannot serve yet, or no longer, answers itself.
+        ("LOADS_AFTER", "/whoami", "in the soak, .*: status 503 instead of 200"),
         # Requests that are in flight when the process dies: the edge repeats them on the old release.
         # What serves is started again by the engine, so that it is seen either before or after that.
         ("DIES_AFTER", "/sleep?seconds=0.2", "in the soak, container web: (exited with code 9|restarted 1 times)"),

@@ -13,6 +13,7 @@ POST /upload                      how many bytes came, of 64 MB at most, and the
 It misbehaves only where its environment asks for that:
 DIES_AFTER    ends so many seconds after the first POST: ready for every gate, dead among users
 WRONG_AFTER   gives a wrong answer from so many seconds after the first POST on, and says that all is well
+LOADS_AFTER   answers everything with 503 from so many seconds after the first POST on, as one that was started again
 EXITS_AFTER   is never ready, and ends after so many seconds
 EATS_MB       takes so much memory before it listens
 """
@@ -40,11 +41,12 @@ DRAIN_SECONDS = float(os.environ.get("DRAIN_SECONDS") or 2)
 
 DIES_AFTER = os.environ.get("DIES_AFTER") or ""
 WRONG_AFTER = os.environ.get("WRONG_AFTER") or ""
+LOADS_AFTER = os.environ.get("LOADS_AFTER") or ""
 EXITS_AFTER = os.environ.get("EXITS_AFTER") or ""
 EATS_MB = int(os.environ.get("EATS_MB") or 0)
 FIRST_POST = threading.Event()
 """Users send POSTs; gates and probes do not."""
-WRONG = threading.Event()
+WRONG, LOADING = threading.Event(), threading.Event()
 LARGEST = 64 << 20
 
 Answer = tuple[int, object]
@@ -127,6 +129,8 @@ class Handler(BaseHTTPRequestHandler):
             return 502, {"error": f"{type(error).__name__}: {error}"}
 
     def _route(self, path: str, value: str, body: bytes) -> Answer:
+        if LOADING.is_set():
+            return 503, {"status": "loading"}
         if path == "/readyz":
             state = "draining" if self.server.draining else "loading" if EXITS_AFTER else "ready"
             return (200 if state == "ready" else 503), {"status": state, "version": RELEASE}
@@ -184,11 +188,11 @@ def die() -> None:
     os._exit(9)
 
 
-def go_wrong() -> None:
-    """Give wrong answers, a while after the first user has come."""
+def go_wrong(seconds: str, how: threading.Event) -> None:
+    """Give wrong answers or none, a while after the first user has come."""
     FIRST_POST.wait()
-    threading.Event().wait(float(WRONG_AFTER))
-    WRONG.set()
+    threading.Event().wait(float(seconds))
+    how.set()
 
 
 def give_up() -> None:
@@ -201,9 +205,12 @@ def main() -> int:
     """Serve until SIGTERM, then drain."""
     # Written to, since memory that nobody wrote to is not there.
     eaten = [bytearray(os.urandom(1024) * 1024) for _ in range(EATS_MB)]
-    for when, act in ((DIES_AFTER, die), (WRONG_AFTER, go_wrong), (EXITS_AFTER, give_up)):
+    for when, act in ((DIES_AFTER, die), (EXITS_AFTER, give_up)):
         if when:
             threading.Thread(target=act, daemon=True).start()
+    for when, how in ((WRONG_AFTER, WRONG), (LOADS_AFTER, LOADING)):
+        if when:
+            threading.Thread(target=go_wrong, args=(when, how), daemon=True).start()
     server = Server()
     # In a thread: shutdown() waits for the loop that a signal handler would be blocking.
     drain = threading.Thread(target=server.drain)
