@@ -17,6 +17,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     metric_checks,
     probe,
     quality,
+    shadow,
     store,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, GiveUp
@@ -236,7 +237,8 @@ def judge(
     gate, begin = gate_of(wanted), time.monotonic()
     shadowed = str((wanted.gate.get("shadow") or {}).get("service") or "")
     logs = partial(_live_log, live, shadowed, engine)
-    way = quality.Way(partial(ask, gate), _until_it_dies(wanted, engine, interrupted), logs)
+    apart = shadow.asked_by(wanted.gate) | (shadow.asked_by(live.gate) if live is not None else frozenset())
+    way = quality.Way(partial(ask, gate), _until_it_dies(wanted, engine, interrupted), logs, apart)
     try:
         findings = quality.judge(asked, way, alone if live is None else _beside(wanted, live), gate.timeout)
         result, cause = golden_set.verdict(findings)

@@ -22,6 +22,9 @@ _SHOWN = 120
 """Characters of a value in an answer that are shown of it."""
 _EXCERPT = 200
 """Bytes of an answer that are shown of it."""
+_HTTP_KEYS = frozenset(
+    {"name", "service", "path", "method", "headers", "body", "status", "json", "max_latency_ms", "readiness"}
+)
 
 
 @dataclass(frozen=True)
@@ -335,8 +338,21 @@ def cause(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str:
     if not wrong:
         return "there was nothing to look at, and no evidence is not a pass"
     first = wrong[0]
-    timed_out = f" (given up after {elapsed:.0f} s)" if elapsed >= gate.timeout else ""
+    timed_out = f" (given up after {elapsed:.0f} s, the gate's 'timeout')" if elapsed >= gate.timeout else ""
     return f"{first.name}: {first.observed}{timed_out}"
+
+
+def refuse_unknown(entry: Mapping[str, Any]) -> None:
+    """Raise DavitError for a key that ``parse_http`` does not know: a misspelt bound would bind nothing.
+
+    Apart from it, since what a kept release was once given must not keep it from coming back.
+    """
+    unknown = sorted(set(entry) - _HTTP_KEYS)
+    if unknown:
+        raise DavitError(
+            f"The gate '{entry.get('name') or entry.get('path')}' has the unknown key '{unknown[0]}';"
+            f" known: {', '.join(sorted(_HTTP_KEYS))}."
+        )
 
 
 def parse_http(entry: Mapping[str, Any], base_url: str) -> HttpCheck:
@@ -351,13 +367,14 @@ def parse_http(entry: Mapping[str, Any], base_url: str) -> HttpCheck:
         body = json.dumps(body)
         headers.setdefault("Content-Type", "application/json")
     latency = entry.get("max_latency_ms")
+    status = entry.get("status") or (200,)
     return HttpCheck(
         name=name,
         url=base_url + path,
         method=str(entry.get("method") or ("GET" if body is None else "POST")).upper(),
         headers=headers,
         body=body,
-        status=tuple(int(s) for s in entry.get("status") or (200,)),
+        status=tuple(int(s) for s in (status if isinstance(status, (list, tuple)) else [status])),
         json=dict(entry.get("json") or {}),
         max_latency_ms=None if latency is None else float(latency),
         readiness=bool(entry.get("readiness")),

@@ -23,6 +23,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.metric_checks import Fin
 MOST = 2000
 """Questions; they are part of a release's record, and each is asked of two releases."""
 ALL = "all"
+_EXPECTED = frozenset({"json", "relevant", "results", "k", "key"})
 _KEYS = frozenset({"questions", "file", "min_score", "max_drop", "max_p95_ms", "name", "service"})
 
 
@@ -54,11 +55,13 @@ class GoldenSet:
 
 @dataclass(frozen=True)
 class Reply:
-    """A scored answer. ``error`` says what was wrong with it below its content."""
+    """A scored answer. ``error`` says what was wrong with it below its content; ``answered``, whether the service
+    took the question at all, which one that is busy or has no such path does not."""
 
     score: float
     ms: float
     error: str = ""
+    answered: bool = True
 
 
 def parse(declared: Mapping[str, Any], base_url: str) -> GoldenSet | None:
@@ -95,7 +98,14 @@ def _question(number: int, entry: Mapping[str, Any], base_url: str) -> Question:
             f"Question {number} of the golden set needs a 'request' (path, body) and 'expected' with 'json' or"
             " 'relevant'."
         )
+    unknown = sorted(set(expected) - _EXPECTED)
+    if unknown:
+        raise DavitError(
+            f"Question {number} of the golden set has the unknown key '{unknown[0]}' in 'expected'; known:"
+            f" {', '.join(sorted(_EXPECTED))}."
+        )
     request = {**entry["request"], "name": f"question {number}", "json": expected.get("json")}
+    gates.refuse_unknown(request)
     return Question(
         request=gates.parse_http(request, base_url),
         group=str(entry.get("group", ALL)),
@@ -114,8 +124,10 @@ def score(question: Question, answer: Answer) -> Reply:
     """
     ms = answer.seconds * 1000
     look = gates.judge_answer(question.request, answer)
+    if answer.error or answer.status not in question.request.status:
+        return Reply(0.0, ms, look.observed, answered=False)
     if not question.results:
-        return Reply(1.0 if look.holds else 0.0, ms, answer.error or "")
+        return Reply(1.0 if look.holds else 0.0, ms)
     if not look.holds:
         return Reply(0.0, ms, look.observed)
     try:
@@ -186,7 +198,7 @@ def judge(
     if golden.max_p95_ms is not None:
         findings.append(_latency(golden.max_p95_ms, replies))
     if golden.max_drop is not None:
-        findings.append(_drop(golden, golden.max_drop, own, live, live_error))
+        findings.append(_drop(golden, golden.max_drop, replies, live, live_error))
     return findings
 
 
@@ -200,19 +212,25 @@ def _latency(limit: float, replies: Sequence[Reply]) -> Finding:
 
 
 def _drop(
-    golden: GoldenSet, limit: float, own: Mapping[str, float], live: Sequence[Reply] | None, live_error: str
+    golden: GoldenSet, limit: float, own: Sequence[Reply], live: Sequence[Reply] | None, live_error: str
 ) -> Finding:
+    """Of both releases only what the live one answered is compared: what it was too busy for would else be a zero of
+    its own, and allow the candidate one."""
     name = "golden set, against the live release"
-    if live is None or len(live) < len(golden.questions):
+    both = [(q, ours, theirs) for q, ours, theirs in zip(golden.questions, own, live or ()) if theirs.answered]
+    if live is None or len(live) < len(golden.questions) or not both:
         # A live release that does not answer must not keep out what repairs it.
         why = live_error or (live[-1].error if live else "it was not asked")
         return Finding(name, "model", PASS, f"nothing to compare with: {why}")
-    theirs = scores(golden.questions, live)
-    drops = {group: round(theirs[group] - own[group], 4) for group in own}
+    asked = [q for q, _ours, _theirs in both]
+    ours, theirs = scores(asked, [o for _q, o, _t in both]), scores(asked, [t for _q, _o, t in both])
+    drops = {group: round(theirs[group] - ours[group], 4) for group in ours}
     worst = max(drops, key=lambda group: drops[group])
-    evidence = {"live_scores": theirs, "drops": drops}
+    evidence: dict[str, Any] = {"live_scores": theirs, "drops": drops}
+    if len(both) < len(golden.questions):
+        evidence["compared"] = {"questions": len(both), "scores": ours}
     if drops[worst] > limit:
-        said = f"{worst} fell from {theirs[worst]:g} to {own[worst]:g}, by more than {limit:g}"
+        said = f"{worst} fell from {theirs[worst]:g} to {ours[worst]:g}, by more than {limit:g}"
         return Finding(name, "model", FAIL, said, evidence)
     return Finding(
         name, "model", PASS, f"no group fell by more than {limit:g} (worst: {worst}, {drops[worst]:g})", evidence

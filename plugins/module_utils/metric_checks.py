@@ -9,6 +9,7 @@ happened while the service loaded is not held against it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,7 +40,12 @@ class MetricCheck:
     least: float | None = None
     most: float | None = None
     samples: Selector | None = None
-    min_samples: float = 1.0
+    min_samples: float | None = None
+
+    @property
+    def enough(self) -> float:
+        """The number of samples below which there is no verdict."""
+        return 1.0 if self.min_samples is None else self.min_samples
 
 
 @dataclass(frozen=True)
@@ -93,7 +99,7 @@ def parse(entry: Mapping[str, Any]) -> MetricCheck:
         least=_number(entry.get("min")),
         most=_number(entry.get("max")),
         samples=_selector(entry.get("samples")),
-        min_samples=float(entry.get("min_samples", 1)),
+        min_samples=_number(entry.get("min_samples")),
     )
 
 
@@ -118,7 +124,7 @@ def judge(check: MetricCheck, before: Sequence[Sample], after: Sequence[Sample])
         return _unknown(check, f"the service tells no {check.metric.name}")
     if check.samples is not None:
         seen = sum(sample.value for sample in check.samples.of(after))
-        if seen < check.min_samples:
+        if seen < check.enough:
             return _too_few(check, seen)
     return _bounds(check, [(_labels(sample.labels), sample.value) for sample in found])
 
@@ -134,12 +140,15 @@ def judge_query(check: MetricCheck, answer: Mapping[str, Any]) -> Finding:
     if not result:
         return _unknown(check, "the query has no result")
     values = [(_labels(series.get("metric") or {}), float(series["value"][1])) for series in result]
+    if all(math.isnan(value) for _label, value in values):
+        # What a share of nothing comes to: no traffic is no evidence, for or against.
+        return _unknown(check, "the query has no result but NaN")
     return _bounds(check, values)
 
 
 def _quantile(check: MetricCheck, metric: Selector, wanted: float, grown: Sequence[Sample]) -> Finding:
     seen = sum(sample.value for sample in metric.named("_count").of(grown))
-    if seen < check.min_samples:
+    if seen < check.enough:
         return _too_few(check, seen)
     value = exposition.quantile(wanted, metric.named("_bucket").of(grown))
     if value is None:
@@ -149,9 +158,13 @@ def _quantile(check: MetricCheck, metric: Selector, wanted: float, grown: Sequen
 
 def _share(check: MetricCheck, part: Selector, whole: Selector, grown: Sequence[Sample]) -> Finding:
     total = sum(sample.value for sample in whole.of(grown))
-    if total < max(check.min_samples, 1):
+    if total < max(check.enough, 1):
         return _too_few(check, total)
-    return _bounds(check, [("", sum(sample.value for sample in part.of(grown)) / total)], total)
+    counted = sum(sample.value for sample in part.of(grown))
+    if check.min_samples is None and check.most and 0 < counted <= 1 and counted / total > check.most:
+        # A first failure is a rate of 100 %, also of a release that keeps its bound.
+        return _unknown(check, f"1 of {total:g}, which is no rate below {1 / check.most:.0f} samples")
+    return _bounds(check, [("", counted / total)], total)
 
 
 def _bounds(check: MetricCheck, values: Sequence[tuple[str, float]], samples: float | None = None) -> Finding:
@@ -174,7 +187,7 @@ def _bounds(check: MetricCheck, values: Sequence[tuple[str, float]], samples: fl
 
 
 def _too_few(check: MetricCheck, seen: float) -> Finding:
-    return _unknown(check, f"{seen:g} samples, and no verdict below {check.min_samples:g}")
+    return _unknown(check, f"{seen:g} samples, and no verdict below {check.enough:g}")
 
 
 def _unknown(check: MetricCheck, why: str) -> Finding:

@@ -18,8 +18,10 @@ from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.load_probe import Target
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release, parse_gate
 
-LIMIT = 4 * 3600
-"""Seconds after which a probe that nobody stopped ends."""
+LIMIT = 24 * 3600
+"""Seconds after which a probe that nobody stopped ends. Longer than a soak: what has ended is no evidence."""
+STALE = 10.0
+"""Seconds without a word after which the probe counts as gone; it writes every second."""
 
 
 def target_of(release: Release, tls: bool) -> Target:
@@ -84,11 +86,21 @@ def stop(layout: AppLayout) -> dict[str, Any]:
     return seen
 
 
+def _age(path: Path) -> float:
+    """Seconds since ``path`` was written, as the clock of the files has it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def look(layout: AppLayout, failures: int) -> Look | None:
     """What users see right now, as the probe has it; None without a probe."""
     seen = load_probe.read(layout.probe)
     if not seen.get("requests"):
         return None
+    if seen.get("ended") or _age(layout.probe) > STALE:
+        return Look(TRAFFIC, False, "the load probe tells nothing any more", pending=True)
     lost = int(seen.get("failed_in_a_row", 0))
     if lost >= failures:
         return Look(TRAFFIC, False, f"{lost} requests in a row failed ({seen.get('first_failure')})", hopeless=True)

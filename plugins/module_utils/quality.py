@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -61,11 +61,13 @@ class Quality:
 
 @dataclass(frozen=True)
 class Way:
-    """How to reach what is asked. ``logs`` are the live release's last log lines, for a shadow of its traffic."""
+    """How to reach what is asked. ``logs`` are the live release's last log lines, for a shadow of its traffic, in
+    which the texts ``apart`` are those of gates."""
 
     ask: Ask
     interrupted: GiveUp = lambda: None
     logs: Callable[[int], Sequence[str]] = lambda _lines: ()
+    apart: Collection[str] = ()
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
 
@@ -74,7 +76,10 @@ def parse(declared: Mapping[str, Any], endpoints: Sequence[Endpoint], metrics: M
     """What a release's ``gate`` and ``metrics`` say. Raises DavitError with what is wrong with it."""
     unknown = sorted(set(declared) - KEYS - {"http", *PATIENCE})
     if unknown:
-        raise DavitError(f"compose_release_gate has the unknown key '{unknown[0]}'.")
+        known = ", ".join(sorted(KEYS | {"http", *PATIENCE}))
+        raise DavitError(f"compose_release_gate has the unknown key '{unknown[0]}'; known: {known}.")
+    for entry in declared.get("http") or ():
+        gates.refuse_unknown(entry)
     checks = tuple(metric_checks.parse(entry) for entry in declared.get("metrics") or ())
     names = [check.name for check in checks]
     if len(set(names)) < len(names):
@@ -109,6 +114,8 @@ def judge(quality: Quality, way: Way, live: Quality | str, seconds: float) -> li
     """
     nobody = live if isinstance(live, str) else ""
     beside = Quality() if isinstance(live, str) else live
+    # Before the questions, which the live release would log as the newest of what it was asked.
+    logged = way.logs(quality.shadow.lines) if quality.shadow is not None and beside.shadow is not None else ()
     before = _read_pages(quality, way) if quality.golden is not None else {}
     findings: list[Finding] = []
     if quality.golden is not None:
@@ -119,7 +126,8 @@ def judge(quality: Quality, way: Way, live: Quality | str, seconds: float) -> li
         findings += golden_set.judge(quality.golden, replies, theirs, nobody)
     if quality.shadow is not None:
         spare = quality.golden.questions if quality.golden is not None else ()
-        findings.append(_shadow(quality.shadow, beside.shadow, nobody, [question.request for question in spare], way))
+        asked = shadow.requests(quality.shadow, logged, way.apart)
+        findings.append(_shadow(quality.shadow, beside.shadow, nobody, asked, [one.request for one in spare], way))
     return findings + _settled(quality, way, before, seconds)
 
 
@@ -220,16 +228,21 @@ def _json(answer: Answer) -> Mapping[str, Any]:
     return told if isinstance(told, Mapping) else {"error": "an answer that is no object"}
 
 
-def _shadow(wanted: Shadow, live: Shadow | None, nobody: str, spare: Sequence[HttpCheck], way: Way) -> Finding:
+def _shadow(
+    wanted: Shadow,
+    live: Shadow | None,
+    nobody: str,
+    asked: Sequence[HttpCheck],
+    spare: Sequence[HttpCheck],
+    way: Way,
+) -> Finding:
     if live is None:
-        return shadow.judge(wanted, [], nobody)
-    requests = shadow.requests(wanted, way.logs(wanted.lines))
-    if len(requests) < wanted.min_samples:
-        requests += spare
+        return shadow.judge(wanted, [], 0, nobody)
+    requests = [*asked, *(spare if len(asked) < wanted.min_samples else ())]
     pairs = []
     for own, theirs in zip(requests, shadow.at(live, requests)):
         stopped = way.interrupted()
         if stopped:
             raise DavitError(stopped)
         pairs.append((way.ask(own), way.ask(theirs)))
-    return shadow.judge(wanted, pairs)
+    return shadow.judge(wanted, pairs, len(asked))

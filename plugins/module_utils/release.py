@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +15,15 @@ from ansible_collections.davit.ec2.plugins.module_utils.gates import Gate
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}")
-PATIENCE = ("successes", "failures", "interval", "timeout", "request_timeout", "stable_seconds")
+PATIENCE: Mapping[str, Callable[[Any], Any]] = {
+    "successes": int,
+    "failures": int,
+    "interval": float,
+    "timeout": float,
+    "request_timeout": float,
+    "stable_seconds": float,
+}
+"""How long a gate looks, and how often; a template may give a number as text."""
 
 
 @dataclass(frozen=True)
@@ -155,5 +163,8 @@ def parse_gate(declared: Mapping[str, Any], endpoints: Sequence[Endpoint]) -> Ga
     names = [check.name for check in checks]
     if len(set(names)) < len(names):
         raise DavitError("Two gates have the same name; give each its own 'name'.")
-    patience = {key: declared[key] for key in PATIENCE if declared.get(key) is not None}
+    try:
+        patience = {key: kind(declared[key]) for key, kind in PATIENCE.items() if declared.get(key) is not None}
+    except (TypeError, ValueError) as error:
+        raise DavitError(f"{', '.join(PATIENCE)} of compose_release_gate are numbers: {error}.") from error
     return Gate(http=tuple(checks), **patience)

@@ -160,6 +160,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
+from ansible_collections.davit.ec2.plugins.module_utils.release import PATIENCE
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -193,8 +194,6 @@ ARGUMENTS: dict[str, Any] = {
     "stable_seconds": {"type": "float", "default": 3.0},
     "log_lines": {"type": "int", "default": 20},
 }
-
-PATIENCE = ("successes", "failures", "interval", "timeout", "request_timeout", "stable_seconds")
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

@@ -119,7 +119,7 @@ def test_successes_have_to_come_in_a_row() -> None:
 def test_a_candidate_that_is_never_ready_is_given_up() -> None:
     verdict = Host(answers={"ready": [Answer(error="connection refused")]}).run(gate(READY, DEEP))
     assert verdict["verdict"] == gates.FAIL
-    assert verdict["cause"] == "ready: connection refused (given up after 20 s)"
+    assert verdict["cause"] == "ready: connection refused (given up after 20 s, the gate's 'timeout')"
     assert verdict["seconds"] == 20.0
 
 

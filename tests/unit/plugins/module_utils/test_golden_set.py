@@ -61,7 +61,7 @@ def test_an_answer_is_scored(expected: dict[str, Any], given: Answer, score: flo
     assert golden_set.score(question, given).score == score
 
 
-RIGHT, WRONG = Reply(1.0, 10), Reply(0.0, 10)
+RIGHT, WRONG, BUSY = Reply(1.0, 10), Reply(0.0, 10), Reply(0.0, 10, "status 503", answered=False)
 A, B = {"json": {"x": 1}, "group": "a"}, {"json": {"x": 1}, "group": "b"}
 
 
@@ -84,6 +84,10 @@ A, B = {"json": {"x": 1}, "group": "a"}, {"json": {"x": 1}, "group": "b"}
             ["pass", "pass"],
             "nothing to compare with: nobody",
         ),
+        # A live release that is too busy for a question allows the candidate no wrong answer.
+        ({"max_drop": 0.1}, [WRONG, WRONG], [RIGHT, BUSY], ["pass", "fail"], "a fell from 1 to 0, by more than 0.1"),
+        ({"max_drop": 0.1}, [RIGHT, WRONG], [RIGHT, BUSY], ["pass", "pass"], "no group fell by more than 0.1"),
+        ({"max_drop": 0.1}, [WRONG, WRONG], [BUSY, BUSY], ["pass", "pass"], "nothing to compare with: nobody"),
         ({"max_p95_ms": 10}, [RIGHT, WRONG], None, ["pass", "pass"], "p95 10 ms"),
         ({"max_p95_ms": 9}, [RIGHT, WRONG], None, ["pass", "fail"], "p95 10 ms instead of at most 9 ms"),
         ({"min_score": 0.1}, [Reply(0, 0, "refused")], None, ["fail"], "given up at question 1: refused"),
@@ -95,6 +99,16 @@ def test_the_set_is_judged(
     findings = golden_set.judge(golden(A, B, **settings), replies, live, "nobody")
     assert [f.verdict for f in findings] == verdicts
     assert findings[-1].observed.startswith(said)
+
+
+def test_what_was_not_taken_is_told_from_a_wrong_answer() -> None:
+    (question,) = golden({"json": {"label": "spam"}}).questions
+    for given, answered in ((answer({"label": "ham"}), True), (Answer(503), False), (Answer(error="refused"), False)):
+        assert golden_set.score(question, given).answered is answered
+    (listed,) = golden({"relevant": ["1"]}).questions
+    assert golden_set.score(listed, answer({})).answered
+    evidence = golden_set.judge(golden(A, B, max_drop=1), [WRONG, RIGHT], [RIGHT, BUSY])[-1].to_json()
+    assert evidence["compared"] == {"questions": 1, "scores": {"a": 0, "all": 0}}
 
 
 def test_wrong_answers_leave_their_reason() -> None:
@@ -120,6 +134,8 @@ QUESTION = {"request": {"path": "/a"}, "expected": {"json": {"x": 1}}}
         ({"questions": [QUESTION, {"expected": {"json": {"x": 1}}}], "min_score": 1}, "Question 2"),
         ({"questions": [{**QUESTION, "request": {"path": "a"}}], "min_score": 1}, "starts with '/'"),
         ({"questions": [QUESTION], "min_score": {"hard": 1}}, "a floor for 'hard'"),
+        ({"questions": [{**QUESTION, "request": {"path": "/a", "boddy": 1}}], "min_score": 1}, "unknown key 'boddy'"),
+        ({"questions": [{**QUESTION, "expected": {"json": {"x": 1}, "kk": 5}}], "min_score": 1}, "unknown key 'kk'"),
         ({"questions": [QUESTION] * 2001, "min_score": 1}, "at most 2000"),
     ],
 )

@@ -42,7 +42,11 @@ h_count 100
         ({"metric": "drift", "max": 1, "samples": "gone", "min_samples": 1}, "inconclusive", "0 samples, and no verdict below 1"),
         # Since the gate began: 1 of 100, and not 6 of 105.
         ({"metric": "errors_total", "of": "requests_total", "max": 0.01}, "pass", "0.01, within at most 0.01"),
-        ({"metric": "errors_total", "of": "requests_total", "max": 0.001}, "fail", "0.01 instead of at most 0.001"),
+        # One failure says nothing of a rate yet, unless it was said how many requests are enough, or none is allowed.
+        ({"metric": "errors_total", "of": "requests_total", "max": 0.001}, "inconclusive", "1 of 100, which is no rate below 1000 samples"),
+        ({"metric": "errors_total", "of": "requests_total", "max": 0.001, "min_samples": 50}, "fail", "0.01 instead of at most 0.001"),
+        ({"metric": "errors_total", "of": "requests_total", "max": 0}, "fail", "0.01 instead of at most 0"),
+        ({"metric": "window", "of": "requests_total", "max": 0.001}, "fail", "4 instead of at most 0.001"),
         ({"metric": "errors_total", "of": "gone_total", "max": 0.1}, "inconclusive", "0 samples, and no verdict below 1"),
         ({"metric": "gone_total", "of": "requests_total", "max": 0.1}, "pass", "0, within at most 0.1"),
         ({"metric": "h", "quantile": 0.9, "max": 0.1}, "pass", "0.1, within at most 0.1"),
@@ -61,7 +65,8 @@ def test_a_bound_is_judged(entry: dict[str, Any], verdict: str, observed: str) -
     ("answer", "verdict", "observed"),
     [
         ({"data": {"resultType": "vector", "result": [{"metric": {"a": "b"}, "value": [1, "0.2"]}]}}, "pass", "0.2 (a=b), within at most 0.5"),
-        ({"data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "NaN"]}]}}, "fail", "nan instead of at most 0.5"),
+        ({"data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "NaN"]}]}}, "inconclusive", "the query has no result but NaN"),
+        ({"data": {"resultType": "vector", "result": [{"metric": {}, "value": [1, "NaN"]}, {"metric": {}, "value": [1, "0.1"]}]}}, "fail", "nan instead of at most 0.5"),
         ({"data": {"resultType": "scalar", "result": [1, "0.7"]}}, "fail", "0.7 instead of at most 0.5"),
         ({"data": {"resultType": "vector", "result": []}}, "inconclusive", "the query has no result"),
         ({"status": "error", "error": "bad query"}, "inconclusive", "Prometheus: bad query"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -44,6 +46,26 @@ def test_what_the_probe_asks_is_gone_once_it_is_read(tmp_path: Path, monkeypatch
     assert agent.probe(str(tmp_path / "out"), "20", "60", str(target)) == 0
     assert asked == [({"X-Key": "secret"}, 20.0, tmp_path / "out", 60.0, False)]
     assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("seen", "age", "holds", "pending"),
+    [
+        ({}, 0, True, False),
+        ({"ended": True}, 0, False, True),
+        ({}, 60, False, True),
+        ({"failed_in_a_row": 2}, 0, True, False),
+        ({"failed_in_a_row": 3}, 0, False, False),
+    ],
+)
+def test_a_probe_that_fell_silent_is_no_evidence(
+    layout: AppLayout, seen: dict[str, Any], age: float, holds: bool, pending: bool
+) -> None:
+    store.write_json(layout.probe, {"requests": 90, "failures": 0, "ended": False, **seen})
+    os.utime(layout.probe, (time.time() - age,) * 2)
+    look = probing.look(layout, 3)
+    assert look is not None
+    assert (look.holds, look.pending, look.hopeless) == (holds, pending, seen.get("failed_in_a_row") == 3)
 
 
 @pytest.mark.parametrize(("tls", "url"), [(False, "http://a.example/readyz"), (True, "https://a.example/readyz")])

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import metric_checks, quality
+from ansible_collections.davit.ec2.plugins.module_utils import metric_checks, quality, shadow
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer, HttpCheck
 from ansible_collections.davit.ec2.plugins.module_utils.quality import Quality, Way
@@ -59,12 +60,13 @@ class Service:
     def pause(self, seconds: float) -> None:
         self.now += seconds
 
-    def way(self, logs: Sequence[str] = (), stopped_at: int = -1) -> Way:
+    def way(self, logs: Sequence[str] = (), stopped_at: int = -1, apart: Collection[str] = ()) -> Way:
         turns = itertools.count()
         return Way(
             self.ask,
             lambda: "stopped by carol" if next(turns) == stopped_at else None,
             lambda lines: logs[-lines:],
+            apart,
             lambda: self.now,
             self.pause,
         )
@@ -145,12 +147,14 @@ NOISE = ["not json", json.dumps({"message": "request", "query": "other"}), json.
 
 def test_the_live_traffic_is_asked_of_both_and_compared() -> None:
     service = Service()
-    assert verdicts({"shadow": SHADOW}, service, logs=NOISE + LOG) == [("pass", "overlap 1, at least 0.9")]
+    assert verdicts({"shadow": SHADOW}, service, logs=NOISE + LOG) == [
+        ("pass", "overlap 1, at least 0.9, over 3 requests of users")
+    ]
     own = [url for url in service.asked if f":{OWN}/" in url]
     assert own == [f"http://127.0.0.1:{OWN}/ask?q=a%20%26%20b%20{n}" for n in (1, 2, 3)]
     assert [url.replace(str(OWN), str(LIVE)) for url in own] == [url for url in service.asked if f":{LIVE}/" in url]
     assert verdicts({"shadow": SHADOW}, Service({OWN: False, LIVE: True}), logs=LOG) == [
-        ("fail", "overlap 0 instead of at least 0.9")
+        ("fail", "overlap 0 instead of at least 0.9, over 3 requests of users")
     ]
 
 
@@ -159,8 +163,62 @@ def test_without_enough_traffic_the_golden_set_takes_its_place() -> None:
         ("inconclusive", "1 logged requests, and no verdict below 3")
     ]
     both = {"shadow": SHADOW, "golden": {"questions": QUESTIONS, "min_score": 1}}
-    assert verdicts(both, Service(), logs=LOG[:1])[1] == ("pass", "overlap 1, at least 0.9")
+    assert verdicts(both, Service(), logs=LOG[:1])[1] == (
+        "pass",
+        "overlap 1, at least 0.9, over 1 requests of users and 4 golden questions",
+    )
     assert verdicts({"shadow": SHADOW}, Service(), live=False) == [("pass", "nothing to compare with: nobody")]
+
+
+def test_what_gates_asked_is_not_taken_for_what_users_asked() -> None:
+    """The live release logs the golden questions of this very gate, and what it was asked as a candidate."""
+    asked = [{"request": {"path": f"/ask?q=golden%20{n}"}, "expected": {"json": {"right": True}}} for n in range(3)]
+    gate = {
+        "http": [{"path": "/ask", "body": {"inputs": ["a & b 1"]}}],
+        "golden": {"questions": asked, "min_score": 0, "max_drop": 1},
+        "shadow": SHADOW,
+    }
+    apart = shadow.asked_by(gate)
+    assert apart == {"golden 0", "golden 1", "golden 2", "a & b 1"}
+    log = [*LOG, *(json.dumps({"message": "prediction", "query": f"golden {n}"}) for n in range(3))]
+    service = Service({OWN: False, LIVE: True})
+    late: list[str] = []
+
+    def logging(check: HttpCheck) -> Answer:
+        late.append(json.dumps({"message": "prediction", "query": f"late {len(late)}"}))
+        return service.ask(check)
+
+    way = replace(service.way(apart=apart), ask=logging, logs=lambda _lines: [*log, *late])
+    *_, found = quality.judge(parse(gate), way, parse(gate, LIVE), 5)
+    assert (found.verdict, found.evidence["of_users"]) == ("fail", 2)
+    assert found.observed == "overlap 0 instead of at least 0.9, over 2 requests of users and 3 golden questions"
+
+
+@pytest.mark.parametrize(
+    ("change", "own", "live", "verdict", "said"),
+    [
+        # Entries that lack their key are all alike, and say nothing.
+        ({}, {"results": [{"doc": 9}]}, {"results": [{"doc": 1}]}, "inconclusive", "whose entries have 'id'"),
+        ({"key": "doc"}, {"results": [{"doc": 9}]}, {"results": [{"doc": 1}]}, "fail", "overlap 0"),
+        # A candidate that does not answer does not agree, not even that there is nothing.
+        ({}, None, {"results": []}, "fail", "overlap 0"),
+        ({}, {"results": []}, {"results": []}, "pass", "overlap 1"),
+        ({}, {"results": [{"id": 1}]}, None, "inconclusive", "3 more had no answer"),
+    ],
+)
+def test_only_results_are_compared(change: dict[str, Any], own: Any, live: Any, verdict: str, said: str) -> None:
+    made = shadow.parse({**SHADOW, **change}, "http://127.0.0.1:1")
+    assert made is not None
+    ours, theirs = (Answer(503 if one is None else 200, json.dumps(one).encode()) for one in (own, live))
+    found = shadow.judge(made, [(ours, theirs)] * 3, 3)
+    assert found.verdict == verdict
+    assert said in found.observed
+
+
+def test_what_was_asked_goes_wherever_its_place_is() -> None:
+    made = shadow.parse({**SHADOW, "request": {"path": "/ask", "body": {"inputs": ["$QUERY"]}}}, "http://127.0.0.1:1")
+    assert made is not None
+    assert [one.body for one in shadow.requests(made, LOG[:1])] == ['{"inputs": ["a & b 1"]}']
 
 
 def test_what_is_for_the_soak_is_not_for_the_gate() -> None:
@@ -193,7 +251,8 @@ def test_questions_go_to_the_service_that_is_named_and_else_to_the_first() -> No
 @pytest.mark.parametrize(
     ("declared", "said"),
     [
-        ({"golde": {}}, "unknown key 'golde'"),
+        ({"golde": {}}, "unknown key 'golde'; known: failures, golden, http"),
+        ({"http": [{"path": "/ask", "max_latency": 200}]}, "gate '/ask' has the unknown key 'max_latency'; known: body"),
         ({"metrics": [METRIC, METRIC]}, "the same name"),
         ({"metrics": [{**METRIC, "service": "db"}]}, "'db', which has no route"),
         (

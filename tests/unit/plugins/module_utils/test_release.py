@@ -125,8 +125,15 @@ def test_declared_checks(http: list[dict[str, Any]], urls: list[str], readiness:
 
 
 def test_patience_is_what_is_declared_else_the_default() -> None:
-    gate = release.parse_gate({"timeout": 5, "successes": None, "unknown": 1}, ENDPOINTS)
-    assert (gate.timeout, gate.successes) == (5, 3)
+    gate = release.parse_gate({"timeout": 5, "successes": None, "unknown": 1, "failures": "2"}, ENDPOINTS)
+    assert (gate.timeout, gate.successes, gate.failures) == (5, 3, 2)
+    with pytest.raises(DavitError, match=r"are numbers: .*'long'"):
+        release.parse_gate({"timeout": "long"}, ENDPOINTS)
+
+
+def test_one_status_may_be_given_without_a_list() -> None:
+    gate = release.parse_gate({"http": [{"path": "/", "status": 204}]}, ENDPOINTS)
+    assert gate.http[0].status == (204,)
 
 
 @pytest.mark.parametrize(
