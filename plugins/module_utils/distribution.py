@@ -20,12 +20,19 @@ from ansible_collections.davit.ec2.plugins.module_utils.engine_api import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 HUB = "https://index.docker.io/v1/"
+_HUBS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+"""Its other names, under which no login is kept."""
 
 
 def registry_of(reference: str) -> str:
     """The registry that ``reference`` names, as a login's key: a host, or the Hub's address."""
     first, slash, _rest = reference.partition("/")
-    return first if slash and (first == "localhost" or "." in first or ":" in first) else HUB
+    return key_of(first) if slash and (first == "localhost" or "." in first or ":" in first) else HUB
+
+
+def key_of(server: str) -> str:
+    """The key of the login for ``server``, as the engine's own client keeps it."""
+    return HUB if server in _HUBS else server
 
 
 def credentials(docker_config: str | None, registry: str) -> str:

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 
 OPEN, REFUSED, SILENT = "open", "refused", "silent"
 _DROP = re.compile(r"^-A INPUT .*--dports? (\S+) .*-j (?:DROP|REJECT)", re.MULTILINE)
-OLDEST_ENGINE = 24
+OLDEST_ENGINE = 25
+"""The first that takes a health check's ``start_interval``."""
 SMALLEST_DISK_GB, FULL_DISK_MB = 15, 2048
 CLOCK_SECONDS = 30.0
 """What a slow connection adds to the difference is no fault of the clock; AWS and TLS bear minutes."""

@@ -184,7 +184,7 @@ def _offered(
     if not username:
         return {}, {}
     images = {image.reference for release in live.values() for image in release.images.values()}
-    wanted = sorted(image for image in images if distribution.registry_of(image) == server)
+    wanted = sorted(image for image in images if distribution.registry_of(image) == distribution.key_of(server))
     if not wanted:
         return {}, {}
     try:

@@ -17,6 +17,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.gates import Container
 
 DEFAULT_GRACE = 10.0
 """Seconds that the engine gives a container to stop which does not say."""
+_CONTAINERD = "/var/lib/containerd"
 STOP_MARGIN = 10.0
 """Seconds between the end of a grace period and giving up on a stop."""
 _NO_COMPOSE = re.compile("is not a docker command|unknown (shorthand )?flag.*--project-directory")
@@ -85,8 +86,14 @@ class Engine:
         return answer
 
     def root_directory(self) -> str:
-        """Where the engine keeps its images and volumes."""
+        """Where the engine keeps its volumes, and its images unless containerd does."""
         return str(self._ask("GET", "/info")["DockerRootDir"])
+
+    def image_directory(self) -> str:
+        """Where images are kept: from engine 29 on by containerd, on hosts that are new."""
+        told = self._ask("GET", "/info")
+        by_containerd = ["driver-type", "io.containerd.snapshotter.v1"] in (told.get("DriverStatus") or [])
+        return _CONTAINERD if by_containerd else str(told["DockerRootDir"])
 
     def has_image(self, reference: str) -> bool:
         return self._ask("GET", f"/images/{reference}/json") is not None

@@ -191,7 +191,7 @@ def _require_room(staged: Staged, pinned: Pinned, live: Release | None, lacking:
         capacity.judge_memory(needed, capacity.available_memory_mb(), room["memory_mb"], room["stop_first"]),
     ]
     if lacking:
-        free = capacity.free_disk_mb(engine.root_directory())
+        free = capacity.free_disk_mb(engine.image_directory())
         as_live = engine.size_mb(live.pinned_images) if live else 0
         problems.append(capacity.judge_disk(free, room["minimum_disk_mb"], as_live))
     for problem in filter(None, problems):

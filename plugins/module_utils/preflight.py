@@ -153,12 +153,12 @@ def check_host(minimum_disk_mb: int, yields: str = "", adopted: str = "") -> Non
     ``adopted`` was taken over already. Raises DavitError."""
     engine = Engine()
     try:
-        root = engine.root_directory()
+        images = engine.image_directory()
     except DavitError as error:
         raise DavitError(
             f"The Docker engine of this host cannot be used. {error} Run playbooks/configure.yml."
         ) from error
-    free = capacity.free_disk_mb(root)
+    free = capacity.free_disk_mb(images)
     lacking = capacity.judge_disk(free, minimum_disk_mb, 0)
     if lacking:
         raise DavitError(lacking)

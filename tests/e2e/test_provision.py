@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.e2e.support.aws_between import AwsBetween, aws_between
 from tests.e2e.support.fleet import ALIVE, REGION, Fleet, client_of, ec2_client
 from tests.e2e.support.playbook import ROOT, Result, run_playbook
 
@@ -29,9 +30,18 @@ WORLD_ON_PORT = {"IpProtocol": "tcp", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
 
 
 @pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+def between() -> Iterator[AwsBetween]:
+    """Notes what the roles ask AWS for."""
+    with aws_between("127.0.0.1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fleet(between: AwsBetween, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """An empty account as far as this fleet goes, and again at the end, also after a run that was killed."""
-    declared = Fleet.declare("e2e-provision", tmp_path_factory.mktemp("inventory"), OVERRIDES)
+    account = yaml.safe_load((ROOT / "inventories/lab/group_vars/all.yml").read_text())["ec2_instance_aws"]
+    by_way = {"ec2_instance_aws": {**account, "endpoint_url": between.url}}
+    declared = Fleet.declare("e2e-provision", tmp_path_factory.mktemp("inventory"), {**OVERRIDES, **by_way})
     if declared.rest():
         declared.destroy()
     # Of the whole account, and left on by an earlier run.
@@ -190,7 +200,7 @@ def test_the_hosts_are_what_was_declared(fleet: Fleet, first_run: Result) -> Non
 def test_the_hosts_may_talk_to_session_manager_and_nothing_else(fleet: Fleet, first_run: Result) -> None:
     assert first_run.rc == 0, str(first_run)
     iam, name = client_of("iam"), f"{fleet.name}-{REGION}"
-    assert roles(fleet) == [name]
+    assert fleet.roles() == [name]
     profile = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
     for one in fleet.instances().values():
         assert one["IamInstanceProfile"]["Arn"] == profile["Arn"]
@@ -202,14 +212,6 @@ def test_the_hosts_may_talk_to_session_manager_and_nothing_else(fleet: Fleet, fi
     (allowed,) = iam.get_role_policy(RoleName=name, PolicyName="session-manager")["PolicyDocument"]["Statement"]
     assert {action.split(":")[0] for action in allowed["Action"]} == {"ssm", "ssmmessages"}
     assert [action for action in allowed["Action"] if "*" in action or "Get" in action] == []
-
-
-def roles(fleet: Fleet) -> list[str]:
-    """The names of the roles and of the instance profiles that the fleet has, without doubles."""
-    iam = client_of("iam")
-    found = [role["RoleName"] for role in iam.list_roles()["Roles"]]
-    found += [profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]]
-    return sorted({name for name in found if name.startswith(f"{fleet.name}-")})
 
 
 def open_ports(group: dict[str, Any]) -> dict[int, set[str]]:
@@ -375,9 +377,16 @@ def test_destroy_removes_all_that_was_made_and_nothing_else(fleet: Fleet, repair
     result = fleet.destroy()
     assert (result.rc, fleet.rest()) == (0, {}), str(result)
     assert others <= other_instances(fleet)
-    assert roles(fleet) == []
+    assert fleet.roles() == []
     again = fleet.destroy()
     assert (again.rc, again.changed) == (0, {}), str(again)
+
+
+def test_what_was_asked_of_aws_is_what_the_documented_policy_allows(between: AwsBetween, repair: Repair) -> None:
+    """Last, when the fleet was made, put right and removed."""
+    assert repair.run.rc == 0, str(repair.run)
+    assert {"ec2:RunInstances", "iam:CreateRole", "cloudwatch:PutMetricAlarm", "ssm:GetParameter"} <= set(between.calls)
+    assert between.beyond(ROOT / "docs/iam/provision-role.json") == []
 
 
 def other_instances(fleet: Fleet) -> set[str]:

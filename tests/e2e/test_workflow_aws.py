@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 import yaml
 
 from ansible_collections.davit.ec2.plugins.module_utils.runner_access import describe
-from tests.e2e.support.aws_between import AwsBetween
+from tests.e2e.support.aws_between import AwsBetween, aws_between
 from tests.e2e.support.fleet import Fleet, ec2_client
 from tests.e2e.support.host import Host
 from tests.e2e.support.playbook import ROOT
@@ -79,10 +78,8 @@ def closed(host: Host, pinned: str) -> Iterator[Host]:
 
 @pytest.fixture
 def between() -> Iterator[AwsBetween]:
-    with AwsBetween(RUNNER) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with aws_between(RUNNER) as server:
         yield server
-        server.shutdown()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 POOLS = {"default": "10.201.0.0/16", "alternative": "10.209.0.0/20"}
 RESERVED = [ipaddress.IPv4Network("10.42.0.0/16"), ipaddress.IPv4Network("172.17.0.0/16")]
-PACKAGES = {"docker.io", "docker-cli", "docker-compose", "docker-buildx"}
+PACKAGES = {"docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd", "runc"}
 
 
 def subnets(machine: Machine, network: str) -> list[ipaddress.IPv4Network]:

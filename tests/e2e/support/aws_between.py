@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import fnmatch
 import http.client
+import json
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.e2e.support.fleet import ENDPOINT
 
+# Where IAM's name of a service is not the one that requests are signed for.
+_IAM = {"monitoring": "cloudwatch"}
 _SERVICE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
 
 
@@ -27,6 +35,24 @@ class AwsBetween(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
 
+    def beyond(self, policy: Path) -> list[str]:
+        """What was asked for and `policy`, a document of IAM, does not allow. Identity is given to everyone."""
+        statements = json.loads(policy.read_text())["Statement"]
+        allowed = [action for statement in statements for action in statement["Action"]]
+        asked = set(self.calls) - {"sts:GetCallerIdentity"}
+        return sorted(call for call in asked if not any(fnmatch.fnmatch(call, one) for one in allowed))
+
+
+@contextmanager
+def aws_between(address: str) -> Iterator[AwsBetween]:
+    """One that serves, as seen from `address`."""
+    with AwsBetween(address) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: AwsBetween
@@ -39,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         service = _SERVICE.search(self.headers["Authorization"])
         assert service is not None
-        call = f"{service[1]}:{parse_qs(body.decode())['Action'][0]}"
+        call = f"{_IAM.get(service[1], service[1])}:{self._action(body)}"
         self.server.calls.append(call)
         connection = http.client.HTTPConnection(urlsplit(ENDPOINT).netloc, timeout=60)
         try:
@@ -52,6 +78,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         else:
             self._answer(status, {"Content-Type": answer.headers["Content-Type"]}, content)
+
+    def _action(self, body: bytes) -> str:
+        """What is asked for: each of AWS's protocols says it in a place of its own."""
+        if "/operation/" in self.path:
+            return self.path.rpartition("/")[2]
+        if "X-Amz-Target" in self.headers:
+            return self.headers["X-Amz-Target"].rpartition(".")[2]
+        return parse_qs(body.decode())["Action"][0]
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)

@@ -105,6 +105,13 @@ class Fleet:
         groups = ec2_client().describe_security_groups(Filters=[{"Name": "vpc-id", "Values": self.vpcs()}])
         return {group["GroupName"]: group for group in groups["SecurityGroups"]}
 
+    def roles(self) -> list[str]:
+        """The names of the roles and of the instance profiles that the fleet has, without doubles."""
+        iam = client_of("iam")
+        found = [role["RoleName"] for role in iam.list_roles()["Roles"]]
+        found += [profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]]
+        return sorted({name for name in found if name.startswith(f"{self.name}-")})
+
     def alarms(self) -> list[dict[str, Any]]:
         """What CloudWatch watches of this fleet's hosts, by name of the host."""
         found: list[dict[str, Any]] = client_of("cloudwatch").describe_alarms(AlarmNamePrefix=f"{self.name}-")[

@@ -37,6 +37,21 @@ class Socket:
 
 
 @pytest.mark.parametrize(
+    ("status", "directory"),
+    [
+        (None, "/mnt/docker"),
+        ([["Backing Filesystem", "extfs"]], "/mnt/docker"),
+        ([["driver-type", "io.containerd.snapshotter.v1"]], "/var/lib/containerd"),
+    ],
+)
+def test_where_images_are_kept(monkeypatch: pytest.MonkeyPatch, status: Any, directory: str) -> None:
+    told = {"DockerRootDir": "/mnt/docker", "DriverStatus": status}
+    monkeypatch.setattr(engine_api, "call", lambda *_, **__: (200, told))
+    assert Engine().image_directory() == directory
+    assert Engine().root_directory() == "/mnt/docker"
+
+
+@pytest.mark.parametrize(
     ("data", "found"),
     [("shop_data", ["by-name"]), ("/srv/db", ["by-path"]), ("/var/lib/mysql", [])],
 )

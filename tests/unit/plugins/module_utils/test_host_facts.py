@@ -72,6 +72,9 @@ HUB = distribution.HUB
         ("localhost:5000/a:1", "localhost:5000"),
         ("host:5000/a", "host:5000"),
         ("a.b:1", HUB),
+        # The client keeps its login under another name than the images are written with.
+        ("docker.io/acme/app:1", HUB),
+        ("registry-1.docker.io/acme/app", HUB),
     ],
 )
 def test_registry_of(reference: str, registry: str) -> None:

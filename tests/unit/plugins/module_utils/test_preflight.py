@@ -184,7 +184,7 @@ def test_two_databases_are_told_before_the_port(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(ports, "owners", lambda _asked: {})
     published = {"old-web-1": {"com.docker.compose.project": "old"}}
     monkeypatch.setattr(Stacks, "publishers", lambda _self, port: published if port == 80 else {}, raising=False)
-    monkeypatch.setattr(Stacks, "root_directory", lambda _self: str(tmp_path), raising=False)
+    monkeypatch.setattr(Stacks, "image_directory", lambda _self: str(tmp_path), raising=False)
     with pytest.raises(DavitError, match="two databases on one volume"):
         preflight.stage(asked, tmp_path / "stage")
     # Its web alone: the port is the trouble, and the data is the app's already.

@@ -252,7 +252,7 @@ def test_questions_go_to_the_service_that_is_named_and_else_to_the_first() -> No
     ("declared", "said"),
     [
         ({"golde": {}}, "unknown key 'golde'; known: failures, golden, http"),
-        ({"http": [{"path": "/ask", "max_latency": 200}]}, "gate '/ask' has the unknown key 'max_latency'; known: body"),
+        ({"http": [{"path": "/a", "max_latency": 9}]}, "gate '/a' has the unknown key 'max_latency'; known: body"),
         ({"metrics": [METRIC, METRIC]}, "the same name"),
         ({"metrics": [{**METRIC, "service": "db"}]}, "'db', which has no route"),
         (
