@@ -42,7 +42,7 @@ RUN_BY = {
     "tail -n 3 /opt/davit/apps/<app>/history.jsonl": RUNBOOK,
     "readlink /opt/davit/apps/<app>/live": RUNBOOK,
     "docker compose -f /opt/davit/apps/<app>/releases/<id>/compose.yaml logs --tail 100": RUNBOOK,
-    "curl -si http://127.0.0.1/ | grep -i davit-release": RUNBOOK,
+    "curl -si -H 'Host: <host>' http://127.0.0.1/ | grep -i davit-release": RUNBOOK,
     "journalctl -u davit-recover -u 'davit-tidy-*' -n 50": RUNBOOK,
     "cat /opt/davit/apps/<app>/deploy.json": RUNBOOK,
     "python3 /opt/davit/lib/davit.pyz recover /opt/davit": RUNBOOK,
@@ -59,6 +59,7 @@ RUN_BY = {
 
 NOT_RUN = {
     "sgdisk --randomize-guids /dev/nvme1n1",
+    "wipefs --all /dev/nvme1n1p15 /dev/nvme1n1p16",
     "e2fsck -fy /dev/nvme1n1p1 && tune2fs -U random -L restored /dev/nvme1n1p1",
     "mount -o ro /dev/nvme1n1p1 /mnt",
     "docker volume create restored",

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 APPS = "/opt/davit/apps"
 NAMES = {"default": "plain", "alternative": "restaurant-search"}
+HOST = "food.example.org"
 PLACES = {
     "default": ("http://127.0.0.1/ping", ""),
-    "alternative": ("http://127.0.0.1/readyz", "--header 'Host: food.example.org'"),
+    "alternative": ("http://127.0.0.1/readyz", f"--header 'Host: {HOST}'"),
 }
 
 
@@ -143,8 +144,7 @@ def test_the_runbook_s_commands_work(service: Deployed, project: Path) -> None:
     answers = {}
     for line in lines:
         command = line.replace("<app>", "restaurant-search").replace("<id>", service.live)
-        # This host's app answers under a name of its own.
-        command = command.replace("curl -si", f"curl {service.place[1]} -si")
+        command = command.replace("<host>", HOST)
         if command.startswith("cat "):
             # It is there while a deploy is under way, or was left unfinished.
             assert "No such file" in service.machine.host.run(command).stderr
