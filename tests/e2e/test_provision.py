@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.e2e.support.aws_between import AwsBetween, aws_between
-from tests.e2e.support.fleet import ALIVE, REGION, Fleet, client_of, ec2_client
+from tests.e2e.support.fleet import REGION, Fleet, client_of, ec2_client
 from tests.e2e.support.playbook import ROOT, Result, run_playbook
 
 HOSTS = ["e2e-provision-1", "e2e-provision-2"]
@@ -371,12 +371,12 @@ def test_destroy_asks_for_the_fleet_s_name(fleet: Fleet, repair: Repair) -> None
     assert sorted(fleet.instances()) == HOSTS
 
 
-def test_destroy_removes_all_that_was_made_and_nothing_else(fleet: Fleet, repair: Repair) -> None:
+def test_destroy_removes_all_that_was_made_and_nothing_else(fleet: Fleet, between: AwsBetween, repair: Repair) -> None:
     assert repair.run.rc == 0, str(repair.run)
-    others = other_instances(fleet)
+    own = {one["InstanceId"] for one in fleet.instances().values()}
     result = fleet.destroy()
     assert (result.rc, fleet.rest()) == (0, {}), str(result)
-    assert others <= other_instances(fleet)
+    assert between.named("TerminateInstances", "InstanceId") == own
     assert fleet.roles() == []
     again = fleet.destroy()
     assert (again.rc, again.changed) == (0, {}), str(again)
@@ -387,10 +387,3 @@ def test_what_was_asked_of_aws_is_what_the_documented_policy_allows(between: Aws
     assert repair.run.rc == 0, str(repair.run)
     assert {"ec2:RunInstances", "iam:CreateRole", "cloudwatch:PutMetricAlarm", "ssm:GetParameter"} <= set(between.calls)
     assert between.beyond(ROOT / "docs/iam/provision-role.json") == []
-
-
-def other_instances(fleet: Fleet) -> set[str]:
-    """The ids of the account's instances that are not the fleet's."""
-    answer = ec2_client().describe_instances(Filters=[{"Name": "instance-state-name", "Values": ALIVE}])
-    found = {one["InstanceId"] for reservation in answer["Reservations"] for one in reservation["Instances"]}
-    return found - {one["InstanceId"] for one in fleet.instances().values()}

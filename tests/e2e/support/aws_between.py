@@ -21,7 +21,8 @@ _SERVICE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request")
 
 
 class AwsBetween(ThreadingHTTPServer):
-    """`calls` are IAM's names of what was asked for; answers to those in `lost` never arrive."""
+    """`calls` are IAM's names of what was asked for, and `forms` what EC2 and IAM were told. Answers to the calls
+    in `lost` never arrive."""
 
     daemon_threads = True
 
@@ -29,11 +30,17 @@ class AwsBetween(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.address = address
         self.calls: list[str] = []
+        self.forms: list[dict[str, list[str]]] = []
         self.lost: set[str] = set()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"
+
+    def named(self, action: str, field: str) -> set[str]:
+        """The values of a field, one or a numbered list, in all requests for this action."""
+        told = [pair for form in self.forms if form["Action"] == [action] for pair in form.items()]
+        return {value for key, values in told if key.partition(".")[0] == field for value in values}
 
     def beyond(self, policy: Path) -> list[str]:
         """What was asked for and `policy`, a document of IAM, does not allow. Identity is given to everyone."""
@@ -85,7 +92,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self.path.rpartition("/")[2]
         if "X-Amz-Target" in self.headers:
             return self.headers["X-Amz-Target"].rpartition(".")[2]
-        return parse_qs(body.decode())["Action"][0]
+        form = parse_qs(body.decode())
+        self.server.forms.append(form)
+        return form["Action"][0]
 
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         self.send_response(status)
