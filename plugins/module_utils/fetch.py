@@ -28,6 +28,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.hardening import harden
+from ansible_collections.davit.ec2.plugins.module_utils.jobs import order_of_jobs
 from ansible_collections.davit.ec2.plugins.module_utils.journal import FETCH, Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.preflight import (
@@ -295,7 +296,7 @@ def _describe(
         services=tuple(sorted(pinned.release["services"])),
         stateful=tuple(sorted(pinned.stateful["services"])),
         # The jobs of the live release have been run; a drill is no reason to run them again.
-        jobs=() if fault else tuple(sorted(pinned.jobs["services"])),
+        jobs=() if fault else order_of_jobs(pinned.jobs["services"]),
         endpoints=endpoints,
         gate=declared["gate"],
         headers=declared["headers"],

@@ -55,6 +55,7 @@ class Release:
     services: tuple[str, ...]
     stateful: tuple[str, ...]
     jobs: tuple[str, ...]
+    """In the order in which they run."""
     endpoints: tuple[Endpoint, ...]
     gate: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -19,13 +19,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.jobs import jobs_of, refuse_early_jobs, waits_of_jobs
 from ansible_collections.davit.ec2.plugins.module_utils.refusals import is_memory
 from ansible_collections.davit.ec2.plugins.module_utils.routes import DEFAULT_HEADERS, Endpoint, Route
 
 HERE = "@release@"
 """Stands for the release's directory until the release has one."""
-
-JOB_DONE = "service_completed_successfully"
 
 Model = dict[str, Any]
 
@@ -48,7 +47,7 @@ def split(model: Mapping[str, Any], files_dir: str, stateful: frozenset[str]) ->
     cannot be taken apart, such as a database that depends on a web server.
     """
     services: dict[str, Model] = copy.deepcopy(dict(model.get("services") or {}))
-    jobs = _jobs(services)
+    jobs = jobs_of(services)
     notices = []
     for name, service in services.items():
         if name in stateful and service.get("ports"):
@@ -64,16 +63,6 @@ def split(model: Mapping[str, Any], files_dir: str, stateful: frozenset[str]) ->
     _check_stateful_binds(made["stateful"])
     images = {name: str(service["image"]) for name, service in services.items()}
     return Split(made["release"], made["stateful"], made["jobs"], images, tuple(notices))
-
-
-def _jobs(services: Mapping[str, Model]) -> frozenset[str]:
-    """Services that others wait for until they have *completed*, such as migrations."""
-    return frozenset(
-        target
-        for service in services.values()
-        for target, how in (service.get("depends_on") or {}).items()
-        if (how or {}).get("condition") == JOB_DONE
-    )
 
 
 def _neutralise(service: Model, files_dir: str) -> None:
@@ -95,6 +84,8 @@ def _from_here(path: str, files_dir: str) -> str:
 
 
 def _cut_dependencies(parts: Mapping[str, Mapping[str, Model]], stateful: frozenset[str], jobs: frozenset[str]) -> None:
+    refuse_early_jobs(parts["jobs"], parts["release"])
+    waits = waits_of_jobs(parts["jobs"])
     for part, services in parts.items():
         for name, service in services.items():
             wanted: Model = service.get("depends_on") or {}
@@ -106,8 +97,10 @@ def _cut_dependencies(parts: Mapping[str, Mapping[str, Model]], stateful: frozen
                         f" dependency, or add '{target}' to compose_release_stateful."
                     )
             kept = {t: how for t, how in wanted.items() if t in services and t not in jobs}
+            if part == "jobs":
+                kept = waits.get(name) or {}
             service.pop("depends_on", None)
-            if kept and part != "jobs":
+            if kept:
                 service["depends_on"] = kept
 
 
@@ -327,9 +320,10 @@ def name_stateful(model: Model, app: str, project: str, network: str, directory:
 def name_jobs(
     model: Model, app: str, project: str, network: str | None, directory: str, names: Names = NO_NAMES
 ) -> Model:
-    """The Compose file of one-shot jobs, which share the release's networks and run before it."""
+    """The Compose file of one-shot jobs, which share the release's networks and run before it, each by itself."""
     named = name_release(model, app, project, directory, names=names)
     for service in named["services"].values():
+        service.pop("depends_on", None)
         if network:
             service["networks"] = {**(service.get("networks") or {}), "davit-stateful": None}
     if network and named["services"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,7 +18,7 @@ from tests.e2e.support.wait import until
 
 @pytest.fixture(scope="module")
 def queue(host: Host) -> Iterator[App]:
-    """A stack with a worker, a migration and a database, and its first release."""
+    """A stack with a worker, two jobs and a database, and its first release."""
     made = App(host, "queue", "queue", {"compose_release_stateful": ["db"]})
     made.deployed(environment={"LABEL": "first"})
     made.await_rest()
@@ -41,7 +42,11 @@ def database(app: App, path: str) -> Any:
 
 
 def migrations(app: App) -> int:
-    return len([key for key in database(app, "/keys")["keys"] if key.startswith("migration-")])
+    return runs(app, "migration")
+
+
+def runs(app: App, job: str) -> int:
+    return len([key for key in database(app, "/keys")["keys"] if key.startswith(f"{job}-")])
 
 
 def test_a_worker_never_runs_twice_whatever_becomes_of_a_deploy(queue: App) -> None:
@@ -86,6 +91,15 @@ def test_a_migration_that_fails_stops_the_deploy_before_its_candidate(queue: App
     assert set(load.releases) == {live}
     assert (queue.live(), migrations(queue)) == (live, ran)
     assert queue.running() == {queue.project(live)}
+
+
+def test_a_job_runs_after_the_one_that_it_waits_for(queue: App) -> None:
+    """Its own name comes first in the alphabet, and it fails without what the other has written in the same deploy."""
+    ran = runs(queue, "backfill")
+    made = queue.deployed()
+    assert (runs(queue, "backfill"), migrations(queue)) == (ran + 1, ran + 1)
+    record = json.loads(queue.host.shell(f"cat {queue.home}/releases/{made}/release.json"))
+    assert record["jobs"] == ["migrate", "backfill"]
 
 
 def test_a_deploy_migrates_once_and_a_rollback_not_at_all(queue: App) -> None:

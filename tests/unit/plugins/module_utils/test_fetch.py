@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.davit.ec2.plugins.module_utils import (
     distribution,
     fetch,
+    plan,
     preflight,
     registry,
     store,
@@ -109,3 +110,19 @@ def test_public_images_need_no_login(layout: AppLayout, logins: list[str], monke
     monkeypatch.setattr(distribution, "resolve", answers(NEW))
     assert fetch.ask_registry(layout, [TAG], {**ASKED, "username": ""})["docker_config"] == ""
     assert logins == []
+
+
+def test_jobs_are_run_in_their_order_whatever_the_disk_makes_of_it(tmp_path: Path) -> None:
+    layout, image = AppLayout("shop", str(tmp_path)), f"web@{NEW}"
+    job: dict[str, Any] = {"image": image}
+    jobs = {"migrate": job, "backfill": {**job, "depends_on": {"migrate": {}}}}
+    nothing: dict[str, Any] = {"services": {}}
+    split = Split({"services": {"web": job}}, nothing, {"services": jobs}, dict.fromkeys(["web", *jobs], image))
+    declared: dict[str, Any] = {key: {} for key in ("gate", "headers", "model_probe", "metrics")}
+    staged = preflight.Staged("v2", split, (), {**declared, "routes": [], "workers": []}, {})
+    store.write_json(tmp_path / "stage.json", preflight._to_json(staged, preflight.Request(layout, {}, "")))
+    read, _names = preflight.load_stage(tmp_path)
+    pinned = fetch.pin_stage(read, tmp_path, {})
+    state = plan.HostState(None, None, (), ())
+    made = fetch._describe(layout, state, read, pinned, fetch.FetchOptions({}), ())
+    assert Release.from_json(made.to_json()).jobs == ("migrate", "backfill")

@@ -12,12 +12,13 @@ import yaml
 
 from ansible_collections.davit.ec2.plugins.module_utils import running_file as rf
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.jobs import JOB_DONE
 from ansible_collections.davit.ec2.plugins.module_utils.routes import DEFAULT_HEADERS, Endpoint, Route
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
 DB = frozenset({"db"})
-DONE = {"condition": rf.JOB_DONE}
+DONE = {"condition": JOB_DONE}
 STARTED = {"condition": "service_started"}
 
 
