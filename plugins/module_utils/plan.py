@@ -172,13 +172,17 @@ def tidying(app: str, state: HostState, projects: Mapping[str, bool], keep: int,
 def to_remove(state: HostState, keep: int) -> tuple[str, ...]:
     """Releases that retention lets go, oldest first.
 
-    ``keep`` good releases stay beside the live one. Live and last good always stay;
-    of the failed ones the newest stays for a look at its verdict.
+    ``keep`` good releases stay beside the live one: those that a rollback would choose, and if they are fewer, the
+    newest of those after the live one, for who has gone back further than need be. Live and last good always stay; of
+    the failed ones the newest stays for a look at its verdict.
     """
     never = {state.live, state.last_good}
-    targets = rollback_targets(state)[: max(keep, 1)]
-    others = [r for r in state.kept if r not in never and r not in targets]
-    failed = sorted(set(others) - good_releases(state), key=sequence_of, reverse=True)[:1]
+    good = good_releases(state)
+    older = rollback_targets(state)
+    newer = sorted((good & set(state.kept)) - {state.live, *older}, key=sequence_of, reverse=True)
+    spare = [*older, *newer][: max(keep, 1)]
+    others = [r for r in state.kept if r not in never and r not in spare]
+    failed = sorted(set(others) - good, key=sequence_of, reverse=True)[:1]
     return tuple(sorted((r for r in others if r not in failed), key=sequence_of))
 
 

@@ -83,6 +83,11 @@ def test_a_rollback_says_why_there_is_no_target(wanted: int | None, said: str) -
         (5, 5, [1, 2, 3, 4, 5], "1 2 3 4 5", 9, []),
         (5, 5, [1, 2, 3, 4, 5], "1! 2! 3! 4 5", 1, [1, 2]),  # the newest failure stays for a look
         (1, 1, [1, 2, 3], "1 2 3 3>2 2>1", 1, [2]),  # the live one is the oldest
+        (2, 2, [1, 2, 3, 4, 5], "1 2 3 4 5 5>2", 3, []),  # too far back: 3 and 4 can still be gone to
+        (2, 2, [1, 2, 3, 4, 5], "1 2 3 4 5 5>2", 2, [3]),  # older ones first, then the newest
+        (2, 2, [1, 2, 3, 4, 5], "1 2 3 4 5 5>2", 1, [3, 4]),
+        (2, 2, [1, 2, 3, 4, 5, 6], "1 2 3 4 5 5>2 6!", 3, [5]),  # turned away from, and no longer the newest of those
+        (4, 4, [1, 2, 3, 4, 5], "1 2 3 4 5 5>2 2>4", 2, [2]),  # from there 4 was gone to
         (3, 1, [1, 2, 3], "1 2 3", 1, []),  # last good is no target, and stays
         (12, 12, [2, 10, 11, 12], "2 10 11 12", 1, [2, 10]),
         (None, None, [], "", 3, []),
@@ -174,6 +179,7 @@ def test_an_event_is_read_from_its_line() -> None:
         (2, [2, 3], "2", {2: True, 3: True}, [], [], [3]),  # left by one that is gone
         (2, [2], "2", {2: True, 9: True}, [], [], [9]),  # no record knows it
         (2, [1, 2, 3], "1 2 3 3>2", {2: True, 3: True}, [], [], [3]),  # turned away from
+        (1, [1, 2, 3], "1 2 3 3>1", {1: True, 2: True, 3: True}, [], [2], [3]),  # 2 stays, to be gone to
         (3, [2, 3], "2 3", {2: True, 3: True}, [2], [], []),  # a rollback to it is under way
         (None, [], "", {}, [], [], []),
     ],
