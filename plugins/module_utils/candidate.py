@@ -200,6 +200,9 @@ def _up_stateful(layout: AppLayout, engine: Engine, timeout: float) -> None:
         *("up", "--detach", "--wait", "--wait-timeout", str(int(timeout)), "--pull", "never"),
         timeout=timeout + 30,
     )
+    # A policy under deploy wins over that of the file, and one such as on-failure leaves them down after a reboot.
+    found = engine.containers(layout.stateful_project)
+    engine.restart_policy([c.id for c in found if c.policy != "unless-stopped"], "unless-stopped")
 
 
 def _run_job(layout: AppLayout, wanted: Release, job: str, engine: Engine, timeout: float) -> None:

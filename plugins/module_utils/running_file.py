@@ -279,12 +279,13 @@ def name_release(
     """The Compose file that runs: ``model`` with its project, paths, labels, volumes and loopback ports.
 
     Whatever serves is made to outlive a reboot when it comes to serve. Until then no container does, not
-    even one that was only created.
+    even one that was only created; a policy under ``deploy``, which Compose would let win, goes.
     """
     named = _place(model, directory)
     named["name"] = project
     for service in named["services"].values():
         service["restart"] = "no"
+        (service.get("deploy") or {}).pop("restart_policy", None)
         service["labels"] = {**(service.get("labels") or {}), "davit.app": app, "davit.project": project}
     for endpoint in endpoints:
         publish = {
@@ -308,11 +309,17 @@ def name_release(
 
 
 def name_stateful(model: Model, app: str, project: str, network: str, directory: str, names: Names = NO_NAMES) -> Model:
-    """The Compose file of the services that own data: one project, one network per app."""
+    """The Compose file of the services that own data: one project, one network per app.
+
+    A restart policy under ``deploy`` stays in it, and Compose lets it win: without it the file would be another one
+    than what runs, and the only copy be stopped for that. The engine is told which one holds (candidate.py).
+    """
     named = name_release(model, app, project, directory, names=names)
-    for service in named["services"].values():
+    for name, service in named["services"].items():
         service["networks"] = {"default": None}
         service["restart"] = "unless-stopped"
+        if "deploy" in service:
+            service["deploy"] = copy.deepcopy(model["services"][name]["deploy"])
     named["networks"] = {"default": {"name": network, "external": True}}
     return named
 

@@ -135,6 +135,10 @@ def _answers(host: Host, app: str, release: str) -> bool:
     return (answer.status, answer.release) == (200, release)
 
 
+def _running(host: Host) -> set[str]:
+    return set(host.shell("docker ps --format '{{.Label \"davit.project\"}}'").split())
+
+
 def test_after_a_reboot_exactly_the_live_releases_run(host: Host) -> None:
     apps = ("foreign", "pair-a", "pair-b")
     live = {app: host.live(app) for app in apps}
@@ -144,7 +148,9 @@ def test_after_a_reboot_exactly_the_live_releases_run(host: Host) -> None:
     until(lambda: _booted(host) not in ("", booted), 90)
     for app, release in live.items():
         until(partial(_answers, host, app, release), 90)
-    running = set(host.shell("docker ps --format '{{.Label \"davit.project\"}}'").split())
+    # Its own file would have it stay down.
+    until(lambda: "foreign-stateful" in _running(host), 30)
+    running = _running(host)
     number = {app: release.split("-")[3] for app, release in live.items()}
     for app in apps:
         own = {project for project in running if project.startswith(f"{app}-") and "stateful" not in project}

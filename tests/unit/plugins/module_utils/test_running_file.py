@@ -214,6 +214,32 @@ def test_everything_of_a_release_bears_its_name() -> None:
     assert web["environment"] == {"PRICE": "$$5"}, "a doubled dollar stays doubled: Compose reads the file again"
 
 
+POLICY = {"restart_policy": {"condition": "on-failure"}, "resources": {"limits": {"memory": "64m"}}}
+
+
+def with_policies(deploy: dict[str, Any]) -> rf.Split:
+    given = model()
+    for service in given["services"].values():
+        service["deploy"] = copy.deepcopy(deploy)
+    return rf.split(given, "/stage/files", DB)
+
+
+def test_no_policy_of_compose_wins_over_davit_s() -> None:
+    parts, place = with_policies(POLICY), ("shop", "shop-1-0a1b2c3")
+    named = [rf.name_release(parts.release, *place, "/R"), rf.name_jobs(parts.jobs, *place, None, "/R")]
+    services = {name: service for made in named for name, service in made["services"].items()}
+    assert services.keys() == {"web", "cache", "migrate"}
+    assert {service["restart"] for service in services.values()} == {"no"}
+    assert [service["deploy"] for service in services.values()] == [{"resources": POLICY["resources"]}] * 3
+    # It is content as before: to drop it there would deploy such an app anew.
+    assert parts.release["services"]["web"]["deploy"] == POLICY
+
+
+def test_what_owns_data_keeps_its_file_s_policy_so_that_it_is_not_stopped_for_it() -> None:
+    made = rf.name_stateful(with_policies(POLICY).stateful, "shop", "shop-stateful", "shop-net", "/R")
+    assert made["services"]["db"]["deploy"] == POLICY
+
+
 def test_volumes_with_data_are_never_a_release_s_own() -> None:
     made = released()
     assert made["volumes"]["scratch"]["name"] == "shop-1-0a1b2c3_scratch"
