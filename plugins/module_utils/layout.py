@@ -131,8 +131,11 @@ class AppLayout:
 
     @property
     def stage(self) -> Path:
-        """Where a deploy in preparation lies: memory-backed, since it holds secrets."""
-        return Path("/run/davit") / self.app
+        """Where a deploy in preparation lies: memory-backed, since it holds secrets.
+
+        In a folder of its own, so that no app's name can be that of what else lies in /run/davit.
+        """
+        return Path("/run/davit/stage") / self.app
 
     @property
     def edge(self) -> Path:

@@ -191,7 +191,7 @@ stage:
   description: Directory in which the request is staged.
   returned: success
   type: str
-  sample: /run/davit/restaurant-search
+  sample: /run/davit/stage/restaurant-search
 unresolved:
   description: Images whose digest the registry has to be asked for.
   returned: success

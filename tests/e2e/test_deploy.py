@@ -86,7 +86,7 @@ def test_a_bad_release_is_refused_and_nothing_is_lost(host: Host, variables: dic
     assert load.lost == {}
     assert set(load.releases) == {live}
     assert host.live() == live
-    host.shell("test ! -e /run/davit/restaurant-search")
+    host.shell("test ! -e /run/davit/stage/restaurant-search")
     projects = host.shell("docker ps --all --format '{{.Label \"com.docker.compose.project\"}}' | sort -u").split()
     assert len([p for p in projects if p.startswith("restaurant-search-")]) <= 2, projects
 

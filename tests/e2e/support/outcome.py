@@ -57,7 +57,7 @@ def assert_true_records(target: Target, expected: str) -> None:
         assert shown.rc == 0, str(shown)
         (host,) = json.loads(path.read_text()).values()
     assert host["apps"][APP]["problems"] == [], str(shown)
-    target.inside(f"test ! -e /run/davit/{APP}")
+    target.inside(f"test ! -e /run/davit/stage/{APP}")
 
 
 def project(release: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import distribution, ports
+from ansible_collections.davit.ec2.plugins.module_utils import distribution, ports, registry
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 
@@ -24,6 +24,23 @@ def test_names_of_apps(app: str) -> None:
 def test_names_that_could_not_be_a_directory_and_a_project(app: str) -> None:
     with pytest.raises(DavitError, match="cannot be the name of an app"):
         AppLayout(app)
+
+
+HOSTILE = ("probe", "registry", "stage", "davit", "shop", "shop-json")
+
+
+def within(inner: Path, outer: Path) -> bool:
+    return inner == outer or outer in inner.parents
+
+
+@pytest.mark.parametrize("app", HOSTILE)
+def test_no_name_of_an_app_puts_its_stage_where_others_have_theirs(app: str) -> None:
+    """A stage is removed whole; that of an app called probe took with it what the probes of all apps had written."""
+    stage = AppLayout(app).stage
+    others = [getattr(AppLayout(other), what) for other in HOSTILE for what in ("stage", "probe") if other != app]
+    for place in (registry.LOGINS, AppLayout(app).probe, *others):
+        assert not within(place, stage), place
+        assert not within(stage, place), place
 
 
 @pytest.mark.parametrize("release_id", ["", "live", "../../etc", "20260131-120000-0a1b2c3-12/..", "20260131-1-a-1"])
