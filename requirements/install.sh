@@ -20,6 +20,9 @@ requirements/venv.sh .venv requirements/tools.txt
 exec 9>.cache/collections.lock
 flock 9
 place=.ansible/collections
+# A clone has the collection's self-link, an archive has not (.gitattributes).
+self=$place/ansible_collections/davit/ec2
+[ -L "$self" ] || { mkdir -p "${self%/*}" && ln -s ../../../.. "$self"; }
 wanted=$(cat requirements/collections.txt requirements/unpack_collections.py | sha256sum | cut -d ' ' -f 1)
 [ "$(cat "$place/complete" 2>/dev/null)" = "$wanted" ] && [ -d "$place/ansible_collections/amazon/aws" ] && exit
 

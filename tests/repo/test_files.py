@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 LONGEST_PYTHON_FILE = 400
+SELF_LINK = ".ansible/collections/ansible_collections/davit/ec2"
 
 # Put together here, so that this file does not break its own rule.
 REGISTRIES = re.compile(
@@ -88,9 +91,41 @@ def left_out(root: Path) -> list[str]:
     return [name for name, value in zip(told[0::3], told[2::3], strict=False) if value not in ("unspecified", "unset")]
 
 
-def test_an_archive_holds_every_file(root: Path) -> None:
-    """GitHub runs a workflow's action from one, and the action needs the collection's self-link."""
-    assert left_out(root) == []
+def test_an_archive_holds_every_file_but_the_self_link(root: Path) -> None:
+    """GitHub runs a workflow's action from one."""
+    assert left_out(root) == [SELF_LINK]
+
+
+@pytest.fixture(scope="module")
+def archive(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What GitHub unpacks for an action, with the script as it is now."""
+    place = tmp_path_factory.mktemp("archive")
+    made = subprocess.run(
+        ["git", "archive", "--worktree-attributes", "HEAD"], cwd=root, check=True, capture_output=True
+    )
+    subprocess.run(["tar", "--extract", "--directory", place], input=made.stdout, check=True)
+    shutil.copy(root / "requirements/install.sh", place / "requirements/install.sh")
+    return place
+
+
+def test_a_copy_of_an_archive_that_follows_links_ends(archive: Path, tmp_path: Path) -> None:
+    """GitHub's runner makes one in the step "Set up job"."""
+    assert [path for path in archive.rglob("*") if path.is_symlink() and path.is_dir()] == []
+    shutil.copytree(archive, tmp_path / "copy")
+    assert (tmp_path / "copy/inventories/ssh/group_vars/davit/app.yml").is_file()
+
+
+def test_a_set_up_makes_the_self_link_also_when_nothing_else_is_to_do(archive: Path, tmp_path: Path) -> None:
+    shutil.copytree(archive, tmp_path, symlinks=True, dirs_exist_ok=True)
+    (tmp_path / "requirements/venv.sh").write_text("#!/bin/sh\nmkdir -p .cache\n")
+    collections = tmp_path / ".ansible/collections"
+    (collections / "ansible_collections/amazon/aws").mkdir(parents=True)
+    names = ("collections.txt", "unpack_collections.py")
+    complete = b"".join((tmp_path / "requirements" / name).read_bytes() for name in names)
+    (collections / "complete").write_text(hashlib.sha256(complete).hexdigest())
+    for _ in range(2):
+        subprocess.run([tmp_path / "requirements/install.sh"], check=True)
+        assert (tmp_path / SELF_LINK).resolve() == tmp_path.resolve()
 
 
 @pytest.mark.parametrize("pattern", [".link", "/.link/", ".link/deep/self"])
@@ -104,7 +139,7 @@ def test_what_an_archive_leaves_out_is_found(tmp_path: Path, pattern: str) -> No
 
 
 def test_the_self_link_makes_names_resolve_in_a_bare_clone(root: Path) -> None:
-    link = root / ".ansible/collections/ansible_collections/davit/ec2"
+    link = root / SELF_LINK
     assert link.is_symlink()
     assert not link.readlink().is_absolute()
     assert link.resolve() == root
