@@ -59,9 +59,11 @@ def test_nothing_may_write_but_the_build_its_image() -> None:
 
 @pytest.mark.parametrize("name", HOSTS)
 def test_one_change_at_a_time_for_each_environment_and_none_is_cut_off(name: str) -> None:
-    """A rollback has a queue of its own: behind the deploy that it is to stop it would wait, or be pushed out."""
+    """A rollback has a queue of its own: behind the deploy that it is to stop it would wait.
+
+    Without `queue` there is one place to wait, and a status that comes takes it from a deploy."""
     group = "davit-${{ inputs.environment }}${{ inputs.playbook == 'rollback' && '-rollback' || '' }}"
-    assert WORKFLOWS[name]["concurrency"] == {"group": group, "cancel-in-progress": False}
+    assert WORKFLOWS[name]["concurrency"] == {"group": group, "cancel-in-progress": False, "queue": "max"}
     assert WORKFLOWS[name]["jobs"]["run"]["environment"] == "${{ inputs.environment }}"
 
 
