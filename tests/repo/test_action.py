@@ -44,6 +44,14 @@ echo "make $*"
 [ -z "${SETUP_LASTS:-}" ] || { echo "$$" >"$SEEN/play.new"; mv "$SEEN/play.new" "$SEEN/play"; sleep 600; }
 """
 
+# As GitHub's answer to who is allowed to ask: the commit alone.
+CURL = """#!/bin/sh
+cat >"$SEEN/header"
+echo "$*" >"$SEEN/asked"
+echo "$NEWEST"
+exit "${CURL_CODE:-0}"
+"""
+
 
 def alive(pid: int) -> bool:
     """Whether the process still runs; one that only waits to be reaped does not."""
@@ -98,7 +106,7 @@ def step(root: Path, tmp_path: Path) -> Iterator[Step]:
     for folder in ("seen", "temp", "tmp", "fakes", ".venv/bin", "inventories/ssh", "deploy/inventory"):
         (tmp_path / folder).mkdir(parents=True)
     shutil.copytree(root / ".github/actions/davit", tmp_path / ".github/actions/davit")
-    for name, text in (("fakes/make", MAKE), (".venv/bin/ansible-playbook", PLAY)):
+    for name, text in (("fakes/make", MAKE), ("fakes/curl", CURL), (".venv/bin/ansible-playbook", PLAY)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     (tmp_path / "lasting.py").write_text(LASTING)
@@ -137,6 +145,38 @@ def test_a_port_that_may_still_be_open_is_said(step: Step) -> None:
     code, said = step.run(CODE="2", DAVIT_PLAYBOOK="close", DAVIT_INVENTORY="deploy/inventory")
     assert code == 2
     assert "::error title=Davit::Port 22 may still be open for this runner" in said
+
+
+ON_MAIN = {
+    "DAVIT_ONLY_NEWEST": "true",
+    "DAVIT_GITHUB_TOKEN": "token of the job",
+    "GITHUB_API_URL": "https://github.test/api",
+    "GITHUB_REPOSITORY": "octo/shop",
+    "GITHUB_REF": "refs/heads/main",
+    "GITHUB_SHA": "c0ffee",
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        ({"NEWEST": "c0ffee"}, 0, "the play says this"),
+        ({"NEWEST": "decade"}, 0, "::notice title=Davit::main has gone on to decade, so deploy of c0ffee is left out."),
+        ({"NEWEST": "", "CURL_CODE": "22"}, 2, "::error title=Davit::GitHub did not say which commit of main is the"),
+        # A deploy by hand is of the version that a person has chosen.
+        ({"NEWEST": "decade", "DAVIT_ONLY_NEWEST": "false"}, 0, "the play says this"),
+    ],
+)
+def test_an_older_commit_does_not_replace_a_newer_one(step: Step, more: dict[str, str], code: int, told: str) -> None:
+    got, said = step.run(**{**ON_MAIN, **more})
+    assert got == code, said
+    assert told in said
+    assert ("the play says this" in said) == told.startswith("the play")
+    if (asked := step.seen / "asked").exists():
+        assert asked.read_text().split()[-1] == "https://github.test/api/repos/octo/shop/commits/heads/main"
+        assert (step.seen / "header").read_text() == "Authorization: Bearer token of the job\n"
+        assert "token" not in asked.read_text() + said
+    assert step.left() == []
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,31 @@ def test_a_deploy_follows_what_was_tested_and_built() -> None:
     assert ci["deploy"]["with"]["version"] == "${{ github.sha }}"
 
 
+def test_no_run_on_main_waits_for_the_approval_of_another() -> None:
+    group = "${{ github.workflow }}-${{ github.event_name == 'pull_request' && github.ref || github.run_id }}"
+    assert WORKFLOWS["ci"]["concurrency"]["group"] == group
+
+
+def test_a_deploy_of_ci_is_left_out_when_main_has_gone_on_and_one_by_hand_never_is() -> None:
+    """Asked in the job that deploys: after the approval, and after the deploys before it."""
+    assert {job["with"]["only-newest"] for job in WORKFLOWS["deploy"]["jobs"].values()} == {
+        "${{ github.event_name == 'push' }}"
+    }
+    asking = {
+        (name, step["with"]["playbook"]): step["with"].get("only-newest")
+        for name in HOSTS
+        for step in WORKFLOWS[name]["jobs"]["run"]["steps"]
+        if step["uses"] == "$/.github/actions/davit"
+    }
+    asked, run = "${{ inputs.only-newest }}", "${{ inputs.playbook }}"
+    assert asking == {
+        ("run", run): asked,
+        ("run-aws", "open"): asked,
+        ("run-aws", run): asked,
+        ("run-aws", "close"): None,
+    }
+
+
 def test_the_role_may_look_and_change_the_rules_of_one_fleet() -> None:
     look, let_in = policy("deploy-role")
     assert all(action.startswith("ec2:Describe") for action in look["Action"])

@@ -20,6 +20,19 @@ case $playbook in
     *) fail "There is no playbook '$playbook' to run here: deploy, rollback, drill, status, doctor, configure, open or close." ;;
 esac
 
+# What was tested or approved late must not replace what is newer.
+if [ "${DAVIT_ONLY_NEWEST:-}" = true ]; then
+    newest=$(printf 'Authorization: Bearer %s\n' "${DAVIT_GITHUB_TOKEN:-}" |
+        curl --silent --show-error --fail --retry 3 --max-time 60 --header @- --header 'Accept: application/vnd.github.sha' \
+            "$GITHUB_API_URL/repos/$GITHUB_REPOSITORY/commits/${GITHUB_REF#refs/}") ||
+        fail "GitHub did not say which commit of ${GITHUB_REF#refs/heads/} is the newest, and nothing was touched: curl's message is in the log. Run the job again."
+    [ "$newest" = "$GITHUB_SHA" ] || {
+        printf '::notice title=Davit::%s has gone on to %s, so %s of %s is left out. To have it nevertheless, run the workflow Deploy with this version.\n' \
+            "${GITHUB_REF#refs/heads/}" "$newest" "$playbook" "$GITHUB_SHA"
+        exit 0
+    }
+fi
+
 if [ -n "${DAVIT_INVENTORY:-}" ]; then
     inventory=$workspace/$DAVIT_INVENTORY
     pinned=${DAVIT_KNOWN_HOSTS:-$DAVIT_INVENTORY/known_hosts.txt}
@@ -153,7 +166,7 @@ set -- "$@" -e "@$private/variables.json"
 
 report=${RUNNER_TEMP:-$private}/davit-report
 [ -z "${GITHUB_OUTPUT:-}" ] || printf 'report=%s\n' "$report" >>"$GITHUB_OUTPUT"
-unset DAVIT_SSH_KEY DAVIT_REGISTRY_TOKEN
+unset DAVIT_SSH_KEY DAVIT_REGISTRY_TOKEN DAVIT_GITHUB_TOKEN
 cd "$davit"
 export ANSIBLE_CONFIG="$davit/ansible.cfg" ANSIBLE_HOME="$davit/.ansible" LC_ALL=C.UTF-8
 export ANSIBLE_COLLECTIONS_PATH="$davit/.ansible/collections" DAVIT_REPORT_DIR="$report" ANSIBLE_FORCE_COLOR=1
