@@ -217,6 +217,7 @@ def test_a_cancelled_set_up_is_the_end(step: Step) -> None:
 def test_what_is_typed_into_a_form_is_no_template_and_the_callers_own_login_is_used(step: Step) -> None:
     """Asked of Ansible itself, since it is the one that would take a string for a template."""
     (step.top / "deploy/davit.yml").write_text(
+        "registry_login_registry: registry.test\n"
         "registry_login_username: 'caller{{ 1 + 1 }}'\nregistry_login_password: callers\n"
     )
     cause = {"compose_release_rollback_cause": "{{ 7*7 }}", "deep": [{"er": "{{ 7*7 }}"}, 3, True, None]}
@@ -231,10 +232,12 @@ def test_what_is_typed_into_a_form_is_no_template_and_the_callers_own_login_is_u
     order = [Path(line).name for line in (step.seen / "order").read_text().split()]
     assert order == ["login.json", "davit.yml", "variables.json"]
     assert json.loads((step.seen / "login.json").read_text()) == {
+        "registry_login_registry": {"__ansible_unsafe": "ghcr.io"},
         "registry_login_username": {"__ansible_unsafe": "octocat"},
         "registry_login_password": {"__ansible_unsafe": "token of the job"},
     }
-    names = [*cause, "compose_release_version", "registry_login_username", "registry_login_password"]
+    login = [f"registry_login_{name}" for name in ("registry", "username", "password")]
+    names = [*cause, "compose_release_version", *login]
     pairs = ", ".join(f"'{name}': {name}" for name in names)
     copy = {"dest": str(step.top / "took"), "mode": "0600", "content": "{{ {" + pairs + "} | to_json }}"}
     play = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.copy": copy}]}
@@ -256,6 +259,7 @@ def test_what_is_typed_into_a_form_is_no_template_and_the_callers_own_login_is_u
     assert json.loads((step.top / "took").read_text()) == {
         **cause,
         "compose_release_version": "{{ 6*6 }}",
+        "registry_login_registry": "registry.test",
         "registry_login_username": "caller2",
         "registry_login_password": "callers",
     }

@@ -143,6 +143,8 @@ def write(name, variables):
 
 login = {}
 if os.environ.get("DAVIT_REGISTRY_TOKEN"):
+    # Where an inventory names another registry, that one must not get GitHub's token.
+    login["registry_login_registry"] = "ghcr.io"
     login["registry_login_username"] = os.environ.get("DAVIT_REGISTRY_USERNAME") or "davit"
     login["registry_login_password"] = os.environ["DAVIT_REGISTRY_TOKEN"].strip()
 told = {}
