@@ -46,6 +46,9 @@ def workspace(pinned: str, tmp_path: Path) -> Path:
     place = tmp_path / "inventories/ssh"
     place.mkdir(parents=True)
     (place / "known_hosts").write_text(pinned)
+    # And with the reference service, by what tells a checkout of this repository from another one.
+    (place / "group_vars/davit").mkdir(parents=True)
+    (place / "group_vars/davit/app.yml").touch()
     return tmp_path
 
 
@@ -78,7 +81,13 @@ def test_a_version_is_deployed_and_the_summary_says_so(host: Host, secrets: dict
     # Neither key nor token outlives the step.
     left = [path.name for path in workspace.rglob("*") if path.is_file()]
     assert sorted(left) == sorted(
-        ["known_hosts", "output", "summary.md", *(f"restaurant-search.{end}" for end in ("html", "json", "md"))]
+        [
+            "app.yml",
+            "known_hosts",
+            "output",
+            "summary.md",
+            *(f"restaurant-search.{end}" for end in ("html", "json", "md")),
+        ]
     )
 
 
@@ -182,7 +191,7 @@ def test_a_secret_that_cannot_be_used_is_named_and_nothing_is_tried(
 def test_a_host_key_that_is_not_pinned_is_a_clear_failure(secrets: dict[str, str], tmp_path: Path) -> None:
     outcome = run_job(secrets, {"version": "v1"}, tmp_path)
     assert outcome.rc == 2
-    assert f"Run 'make known-hosts EC2_HOST={secrets['EC2_HOST']}'" in outcome.log
+    assert f"Run 'ssh-keyscan {secrets['EC2_HOST']} >>inventories/ssh/known_hosts'" in outcome.log
 
 
 def test_another_host_key_is_refused(host: Host, secrets: dict[str, str], workspace: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 ADDRESS = "203.0.113.7"
 PLAY = """#!/bin/sh
+[ "$1" != -i ] || cp -R "$2" "$SEEN/inventory"
 for word in "$@"; do
     case $word in @*) cp "${word#@}" "$SEEN"; echo "$word" >>"$SEEN/order" ;; esac
 done
@@ -263,6 +264,43 @@ def test_what_is_typed_into_a_form_is_no_template_and_the_callers_own_login_is_u
         "registry_login_username": "caller2",
         "registry_login_password": "callers",
     }
+
+
+@pytest.mark.parametrize(("caller", "app"), [(".", "restaurant-search"), ("elsewhere", None)])
+def test_another_repository_s_app_gets_nothing_of_the_reference_service(
+    root: Path, step: Step, caller: str, app: str | None
+) -> None:
+    shutil.copytree(root / "inventories/ssh", step.top / "inventories/ssh", symlinks=True, dirs_exist_ok=True)
+    (step.top / "service").mkdir()
+    shutil.copy(root / "service/deploy.yml", step.top / "service")
+    pinned = step.top / caller / "inventories/ssh/known_hosts"
+    pinned.parent.mkdir(parents=True, exist_ok=True)
+    if caller != ".":
+        shutil.copy(step.top / "inventories/ssh/known_hosts", pinned)
+    code, said = step.run(GITHUB_WORKSPACE=str(step.top / caller))
+    assert code == 0, said
+    asked = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-inventory"), "-i", str(step.seen / "inventory"), "--host", "ec2"],
+        env={**step.environment, "LC_ALL": "C.UTF-8", "ANSIBLE_HOME": str(step.top / ".ansible")},
+        cwd=step.top,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert asked.returncode == 0, asked.stderr
+    variables = json.loads(asked.stdout)
+    assert variables.get("compose_release_app") == app
+    assert {"ansible_host", "ansible_user", "ec2_instance_enabled"} <= set(variables)
+    assert [name for name in variables if name.startswith("compose_release_")] == [] or app
+    assert step.left() == []
+
+
+def test_a_key_that_is_not_pinned_is_told_in_words_that_a_caller_can_follow(step: Step) -> None:
+    (step.top / "inventories/ssh/known_hosts").unlink()
+    code, said = step.run()
+    assert code == 2
+    assert f"Run 'ssh-keyscan {ADDRESS} >>inventories/ssh/known_hosts'" in said
+    assert "make" not in said
 
 
 @pytest.mark.parametrize(

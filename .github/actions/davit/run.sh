@@ -42,7 +42,7 @@ else
     [ -z "$access" ] || fail "Only with an inventory of AWS can port 22 be opened or closed: name its folder in 'inventory'."
     inventory=$davit/inventories/ssh
     pinned=${DAVIT_KNOWN_HOSTS:-inventories/ssh/known_hosts}
-    pin="Run 'make known-hosts EC2_HOST=${EC2_HOST:-}', compare it with the instance's console, and commit $pinned."
+    pin="Run 'ssh-keyscan ${EC2_HOST:-} >>$pinned', compare 'ssh-keygen -l -f $pinned' with the instance's system log, and commit it."
     [ -n "${EC2_HOST:-}" ] || fail 'EC2_HOST is empty: set the secret EC2_HOST to the public address of the host.'
     case $EC2_HOST in
         *://*) fail 'EC2_HOST has to be the address alone, without http:// in front.' ;;
@@ -55,6 +55,13 @@ umask 077
 private=$(mktemp -d "${RUNNER_TEMP:-${TMPDIR:-/tmp}}/davit.XXXXXXXX")
 sockets=$(mktemp -d)
 trap 'rm -rf "$private" "$sockets"' EXIT
+
+# The variables of the reference service are for a repository that has it: another's app is not asked for its answers.
+if [ -z "${DAVIT_INVENTORY:-}" ] && [ ! -e "$workspace/inventories/ssh/group_vars/davit/app.yml" ]; then
+    cp -R "$inventory" "$private/inventory"
+    inventory=$private/inventory
+    rm -f "$inventory/group_vars/davit/app.yml"
+fi
 
 # GitHub cancels with INT and, 7.5 s later, TERM to this shell alone, and begins the next step when it has ended. So a command
 # has a process group of its own here, which is stopped before that: what lived on could open the port after it was closed.
