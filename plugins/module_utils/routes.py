@@ -33,7 +33,8 @@ ARGUMENTS: dict[str, Any] = {
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _HEADER, _HEADER_VALUE = re.compile(r"[A-Za-z0-9-]{1,64}"), re.compile(r"[\x20-\x7e]{1,4096}")
 PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
-_HIDDEN = re.compile(r"\((?P<plain>.*)\) && !\(Path\(`[^`]*`\) \|\| PathPrefix\(`[^`]*`\)\)")
+# The second form is that of route files which an earlier version has written.
+_HIDDEN = re.compile(r"\((?P<plain>.*)\) && !(?:PathRegexp\(`[^`]*`\)|\(Path\(`[^`]*`\) \|\| PathPrefix\(`[^`]*`\)\))")
 
 
 @dataclass(frozen=True)
@@ -309,12 +310,17 @@ def nameless(routes: Iterable[Route], documents: Mapping[str, Mapping[str, Any]]
 
 
 def _shown(route: Route, metrics: Mapping[str, str], first: str) -> str:
-    """The rule of a route without the metrics that are told below it."""
+    """The rule of a route without the metrics that are told below it.
+
+    The edge compares a path in which reserved characters are as they came, and passes it on so: what an app takes for
+    ``/metrics/`` may be ``/metrics%2F`` here.
+    """
     path = metrics.get("path", "").rstrip("/")
     below = path.startswith(route.path) and path != route.path.rstrip("/")
     if not below or route.service != (metrics.get("service") or first):
         return route.rule
-    return f"({route.rule}) && !(Path(`{path}`) || PathPrefix(`{path}/`))"
+    spelled = path[0] + path[1:].replace(".", "[.]").replace("/", "(/|%2[Ff])")
+    return f"({route.rule}) && !PathRegexp(`^{spelled}([/;%]|$)`)"
 
 
 def _plain(rule: str) -> str:

@@ -109,7 +109,10 @@ def test_only_who_knows_the_password_may_look_and_apps_are_left_alone(host: Moni
 
 @pytest.mark.parametrize(
     "path",
-    ["/metrics", "/metrics/", "/metrics?a=b", "//metrics", "/./metrics", "/readyz/../metrics", "/%6detrics"],
+    [
+        *("/metrics", "/metrics/", "/metrics?a=b", "//metrics", "/./metrics", "/readyz/../metrics", "/%6detrics"),
+        *("/metrics%2F", "/metrics%2f", "/metrics%2F..%2Fmetrics"),
+    ],
 )
 def test_nobody_outside_reads_the_metrics_of_an_app(host: Monitored, path: str) -> None:
     """While Prometheus does, by the tests below."""

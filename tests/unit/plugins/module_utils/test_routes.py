@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -268,7 +269,7 @@ def test_a_warm_release_changes_neither_the_precedence_nor_the_owner_of_a_route(
     assert routes.rules_taken({"a": document}) == {WEB.route.rule: "a"}
 
 
-HIDDEN = "!(Path(`/metrics`) || PathPrefix(`/metrics/`))"
+HIDDEN = "!PathRegexp(`^/metrics([/;%]|$)`)"
 OPEN = Endpoint(Route("web", 8080, (), "/metrics"), 20001)
 DEEP = Endpoint(Route("web", 8080, (), "/shop"), 20001)
 
@@ -300,6 +301,30 @@ def test_metrics_are_not_served_to_the_public(
     plain = [endpoint.route.rule for endpoint in endpoints]
     assert [{router["priority"] for router in some} for some in by_endpoint] == [{len(rule)} for rule in plain]
     assert routes.rules_taken({"a": document}) == dict.fromkeys(plain, "a")
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "hidden"),
+    [
+        *(("/metrics", f"/metrics{end}", True) for end in ("", "/", "/a", "%2F", "%2f", "%2Fa", "%3Ba", ";a", "%2525")),
+        *(("/metrics", asked, False) for asked in ("/", "/metricsa", "/metrics-a", "/a/metrics", "/metrics.json")),
+        *(("/a/b.c", asked, True) for asked in ("/a/b.c", "/a%2Fb.c", "/a%2fb.c/", "/a/b.c%2F")),
+        *(("/a/b.c", asked, False) for asked in ("/a/b-c", "/a/b", "/b.c", "/a/b.cd")),
+    ],
+)
+def test_no_spelling_of_the_metrics_path_gets_by(path: str, asked: str, hidden: bool) -> None:
+    """As the edge compares it: reserved characters stay encoded."""
+    document = routes.edge_document("a", "new", (WEB,), metrics={"path": path, "service": ""})
+    (pattern,) = re.findall(r"!PathRegexp\(`(.*)`\)", document["http"]["routers"]["a-0"]["rule"])
+    assert bool(re.search(pattern, asked)) is hidden
+
+
+@pytest.mark.parametrize("added", [HIDDEN, "!(Path(`/metrics`) || PathPrefix(`/metrics/`))"])
+@pytest.mark.parametrize("guard", ["", f" && {routes.GUARDED}", f" && {routes.UNGUARDED}"])
+def test_a_route_is_known_whichever_version_has_written_its_file(added: str, guard: str) -> None:
+    rule = f"({WEB.route.rule}) && {added}"
+    written = f"({rule}){guard}" if guard else rule
+    assert routes.rules_taken({"a": {"http": {"routers": {"a-0": {"rule": written}}}}}) == {WEB.route.rule: "a"}
 
 
 def test_what_the_edge_keeps_of_a_body_is_no_more_than_what_it_is_asked_to_repeat() -> None:
