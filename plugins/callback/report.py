@@ -96,10 +96,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
                 stream.write(markdown(made))
         if os.environ.get("GITHUB_ACTIONS") == "true" and not made.good:
             cause = next((host.cause for host in made.hosts if host.cause), report.headline(made))
-            self._display.display(f"::error title={_escaped(report.headline(made))}::{_escaped(cause)}")
+            self._display.display(annotation(report.headline(made), cause))
 
 
-def _escaped(text: str) -> str:
-    """A text in a workflow command: what would end it, or begin another one, is escaped."""
-    escapes = {"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ",": "%2C"}
-    return "".join(escapes.get(letter, letter) for letter in text)
+_MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
+_PROPERTY = {**_MESSAGE, **str.maketrans({":": "%3A", ",": "%2C"})}
+
+
+def annotation(title: str, message: str) -> str:
+    """A workflow command. What would end it, or begin another one, is escaped; GitHub undoes no more than that."""
+    return f"::error title={title.translate(_PROPERTY)}::{message.translate(_MESSAGE)}"

@@ -42,3 +42,15 @@ def test_it_goes_into_the_directory_and_into_the_job_s_summary(monkeypatch: pyte
     found = told(monkeypatch, tmp_path, str(tmp_path / "out"), GITHUB_STEP_SUMMARY=str(summary))
     assert found == ["out/shop.html", "out/shop.json", "out/shop.md", "summary.md"]
     assert "rollback of shop: succeeded" in summary.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("title", "message", "command"),
+    [
+        ("deploy: failed", "gate: 200, not 503", "::error title=deploy%3A failed::gate: 200, not 503"),
+        ("a,b", "50 %", "::error title=a%2Cb::50 %25"),
+        ("a\nb", "c\r\n::warning::d", "::error title=a%0Ab::c%0D%0A::warning::d"),
+    ],
+)
+def test_an_annotation_is_escaped_as_github_reads_it(title: str, message: str, command: str) -> None:
+    assert report.annotation(title, message) == command
