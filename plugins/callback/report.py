@@ -32,7 +32,7 @@ from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.davit.ec2.plugins.plugin_utils import report
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import Step
-from ansible_collections.davit.ec2.plugins.plugin_utils.report_markdown import markdown
+from ansible_collections.davit.ec2.plugins.plugin_utils.report_markdown import SUMMARY_BYTES, fitted, markdown
 from ansible_collections.davit.ec2.plugins.plugin_utils.report_page import as_html
 
 
@@ -93,7 +93,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary:
             with Path(summary).open("a", encoding="utf-8") as stream:
-                stream.write(markdown(made))
+                stream.write(fitted(markdown(made), SUMMARY_BYTES - stream.tell()))
         if os.environ.get("GITHUB_ACTIONS") == "true" and not made.good:
             cause = next((host.cause for host in made.hosts if host.cause), report.headline(made))
             self._display.display(annotation(report.headline(made), cause))

@@ -20,6 +20,20 @@ from ansible_collections.davit.ec2.plugins.plugin_utils.report import (
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDEST = 60
+_LINE, _CAUSE = 500, 4000
+"""Characters of a line of a log, and of a cause."""
+SUMMARY_BYTES = 1_000_000
+"""GitHub shows nothing at all of a summary that has more than 1 MiB."""
+_CUT = "*Too long for a summary: this is its beginning, and the report's files have the whole.*\n\n"
+
+
+def fitted(text: str, room: int) -> str:
+    """The text, or as many of its lines as there is room for (in bytes), and that it was cut."""
+    content = text.encode()
+    if len(content) <= room:
+        return text
+    kept = content[: max(room - len(_CUT), 0)].decode(errors="ignore").rpartition("\n")[0]
+    return f"{_CUT}{kept}\n" if kept else ""
 
 
 def markdown(report: Report) -> str:
@@ -33,7 +47,7 @@ def markdown(report: Report) -> str:
                 "",
                 f"**{_cell(host.host)} failed in {_cell(host.failed_in)}**",
                 "",
-                *_fenced(host.cause.splitlines()),
+                *_fenced(_short(host.cause, _CAUSE).splitlines()),
             ]
     for host in report.hosts:
         lines += _latency(host)
@@ -42,7 +56,12 @@ def markdown(report: Report) -> str:
     for host in report.hosts:
         lines += _checks(host)
         for service, words in host.logs.items():
-            lines += ["", f"Last words of `{_cell(service)}`:", "", *_fenced(words[-20:])]
+            lines += [
+                "",
+                f"Last words of `{_cell(service)}`:",
+                "",
+                *_fenced(_short(line, _LINE) for line in words[-20:]),
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -109,6 +128,10 @@ def _cell(text: object) -> str:
     for mark in "[]*_~":
         escaped = escaped.replace(mark, f"\\{mark}")
     return " ".join(escaped.split())
+
+
+def _short(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most} characters more)"
 
 
 def _fenced(lines: Iterable[str], language: str = "text") -> list[str]:

@@ -44,6 +44,14 @@ def test_it_goes_into_the_directory_and_into_the_job_s_summary(monkeypatch: pyte
     assert "rollback of shop: succeeded" in summary.read_text(encoding="utf-8")
 
 
+def test_a_summary_that_is_nearly_full_is_not_made_too_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """GitHub would show nothing of it."""
+    summary = tmp_path / "summary.md"
+    summary.write_text("x" * 999_900)
+    told(monkeypatch, tmp_path, None, GITHUB_STEP_SUMMARY=str(summary))
+    assert 999_900 <= summary.stat().st_size <= 1_000_000
+
+
 @pytest.mark.parametrize(
     ("title", "message", "command"),
     [

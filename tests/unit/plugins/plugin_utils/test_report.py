@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.davit.ec2.plugins.plugin_utils import report
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import Report, Step
-from ansible_collections.davit.ec2.plugins.plugin_utils.report_markdown import markdown, sparkline
+from ansible_collections.davit.ec2.plugins.plugin_utils.report_markdown import fitted, markdown, sparkline
 from ansible_collections.davit.ec2.plugins.plugin_utils.report_page import as_html
 
 OLD, NEW = "20260101-120000-aaaaaaa-1", "20260101-120500-bbbbbbb-2"
@@ -59,6 +59,27 @@ def test_a_deploy_that_its_gate_refuses() -> None:
     text = markdown(seen)
     assert "| ✗ | gate | golden set | all 0.1 instead of at least 0.9 |" in text
     assert "boom" in text
+
+
+def test_what_is_endless_is_told_in_short() -> None:
+    logs = {"api": ["x" * 10_000, "y" * 500]}
+    seen = made(PREFLIGHT, step("release_start", 4, {"msg": "z" * 10_000, "logs": logs}, failed=True))
+    text = markdown(seen)
+    assert "x" * 500 + " … (9500 characters more)\n" + "y" * 500 + "\n~~~" in text
+    assert "z" * 4000 + " … (6000 characters more)\n~~~" in text
+    assert seen.hosts[0].logs == logs, "the other forms have the whole"
+
+
+@pytest.mark.parametrize(
+    ("lines", "room", "kept"),
+    [(3, 18, 3), (3, 17, 0), (100, 200, 18), (100, -5, 0)],
+)
+def test_a_summary_that_github_would_not_show_is_cut_at_a_line_and_says_so(lines: int, room: int, kept: int) -> None:
+    line = "ü123\n"
+    text = fitted(line * lines, room)
+    assert len(text.encode()) <= max(room, 0)
+    assert text.count(line) == kept
+    assert text == line * lines or text == "" or text.startswith("*Too long for a summary")
 
 
 def test_a_fleet_is_as_good_as_its_worst_host() -> None:
