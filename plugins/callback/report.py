@@ -96,7 +96,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc] # Ansible ships no typ
                 stream.write(fitted(markdown(made), SUMMARY_BYTES - stream.tell()))
         if os.environ.get("GITHUB_ACTIONS") == "true" and not made.good:
             cause = next((host.cause for host in made.hosts if host.cause), report.headline(made))
-            self._display.display(annotation(report.headline(made), cause))
+            said = annotation(report.headline(made), cause)
+            resume = os.environ.get("DAVIT_RESUME_COMMANDS")
+            # The runner takes no commands out of a play's output, in which there are lines of other people's logs.
+            self._display.display(f"::{resume}::\n{said}\n::stop-commands::{resume}" if resume else said)
 
 
 _MESSAGE = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})

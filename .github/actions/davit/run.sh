@@ -181,8 +181,15 @@ export ANSIBLE_CONFIG="$davit/ansible.cfg" ANSIBLE_HOME="$davit/.ansible" LC_ALL
 export ANSIBLE_COLLECTIONS_PATH="$davit/.ansible/collections" DAVIT_REPORT_DIR="$report" ANSIBLE_FORCE_COLOR=1
 # A connection of its own: one that is still open from another run would not ask for the host's key.
 export ANSIBLE_SSH_CONTROL_PATH_DIR="$sockets/cp"
-in_a_group ansible-playbook "$@" || {
-    status=$?
+# What a play says of a failure has lines of containers' logs in it, and a command of GitHub's may be anywhere in a line. None
+# is obeyed until a word is said that they cannot know; the report says it for its annotation.
+DAVIT_RESUME_COMMANDS=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+export DAVIT_RESUME_COMMANDS
+status=0
+printf '::stop-commands::%s\n' "$DAVIT_RESUME_COMMANDS"
+in_a_group ansible-playbook "$@" || status=$?
+printf '::%s::\n' "$DAVIT_RESUME_COMMANDS"
+[ "$status" = 0 ] || {
     case $access in
         present) printf '::error title=Davit::Port 22 could not be opened for this runner; the log says why.\n' ;;
         absent) printf '::error title=Davit::Port 22 may still be open for this runner; the log says how to close it.\n' ;;

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,20 +14,29 @@ import yaml
 from ansible_collections.davit.ec2.plugins.callback import report
 
 
-def told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, directory: str | None, **environment: str) -> list[str]:
+def told(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    directory: str | None,
+    *,
+    result: str = "succeeded",
+    said: list[str] | None = None,
+    **environment: str,
+) -> list[str]:
     """The files that lie about after a play with one step of a release."""
     monkeypatch.chdir(tmp_path)
-    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
+    for name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "DAVIT_RESUME_COMMANDS"):
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     plugin = report.CallbackModule()
     monkeypatch.setattr(plugin, "get_option", lambda _name: directory)
+    monkeypatch.setattr(plugin, "_display", SimpleNamespace(display=(said if said is not None else []).append))
     task = SimpleNamespace(_uuid="1", resolved_action="davit.ec2.rollback", action="rollback", args={"app": "shop"})
     host = SimpleNamespace(get_name=lambda: "web-1")
     plugin.v2_runner_on_start(host, task)
-    result = {"live": "r1", "ended": {"result": "succeeded"}}
-    plugin.v2_runner_on_ok(SimpleNamespace(task=task, host=host, result=result))
+    returned = {"live": "r1", "ended": {"result": result}}
+    plugin.v2_runner_on_ok(SimpleNamespace(task=task, host=host, result=returned))
     plugin.v2_playbook_on_stats(None)
     return sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
 
@@ -62,3 +72,20 @@ def test_a_summary_that_is_nearly_full_is_not_made_too_long(monkeypatch: pytest.
 )
 def test_an_annotation_is_escaped_as_github_reads_it(title: str, message: str, command: str) -> None:
     assert report.annotation(title, message) == command
+
+
+@pytest.mark.parametrize(
+    ("environment", "before", "after"),
+    [
+        ({}, "", ""),
+        # The action has told GitHub to take no commands out of what a play says.
+        ({"DAVIT_RESUME_COMMANDS": "w0rd"}, "::w0rd::\n", "\n::stop-commands::w0rd"),
+    ],
+)
+def test_an_annotation_is_obeyed_and_nothing_else_of_the_play(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str], before: str, after: str
+) -> None:
+    said: list[str] = []
+    told(monkeypatch, tmp_path, None, result="failed", said=said, GITHUB_ACTIONS="true", **environment)
+    (line,) = said
+    assert re.fullmatch(f"{before}::error title=rollback of shop%3A failed.*::.*{after}", line), line
