@@ -97,9 +97,10 @@ def good_releases(state: HostState) -> frozenset[str]:
     good: set[str] = set()
     for event in state.history:
         if event.result == SUCCEEDED:
-            good.add(event.release)
             if event.action == ROLLBACK and event.previous:
                 good.discard(event.previous)
+            # Last, since a rollback to what is live turns away from nothing.
+            good.add(event.release)
         elif event.blamed:
             good.discard(event.release)
     return frozenset(good)

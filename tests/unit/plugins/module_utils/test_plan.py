@@ -41,6 +41,8 @@ def state(live: int | None, kept: list[int], events: str, last_good: int | None 
         (1, [1, 2, 3], "1 2 3 3>2 2>1", []),
         (4, [1, 2, 3, 4], "1 2 3 3>2 4", [2, 1]),  # 3 was turned away from
         (4, [1, 2, 3, 4], "1 2 3 4 4>2! ", [3, 1]),  # 2 failed when gone back to
+        (3, [1, 2, 3], "1 2 3 3>3", [2, 1]),  # a repair of what is live
+        (4, [1, 2, 3, 4], "1 2 3 3>3 4", [3, 2, 1]),  # turns away from nothing
         (3, [3], "1 2 3", []),  # what is not kept cannot come back
         (3, [2, 3], "3", []),  # no event of 2: a deploy that was cut short
         (10, [2, 9, 10], "2 9 10", [9, 2]),  # by number, not by name
