@@ -25,8 +25,6 @@ RETURN = "return"
 FINISH = "finish"
 """The candidate serves and was found good: complete its deploy."""
 
-ACTIONS = (FORGET, REMOVE, JUDGE, RETURN, FINISH)
-
 
 @dataclass(frozen=True)
 class Recovery:
