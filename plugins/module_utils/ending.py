@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -73,7 +73,7 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     drill.refuse_pass(wanted.drill, soaked=True)
     session.advance(journal.FINISH)
     warnings: list[str] = []
-    if session.journal.previous:
+    if session.journal.previous not in ("", wanted.id):
         tidy.attempt(warnings, partial(_retire, layout, session.journal.previous, engine))
     candidate.settle(wanted, engine)
     switching.serve_alone(layout, wanted, patience)
@@ -81,16 +81,24 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     if store.pointed(layout.last_good) != wanted.id:
         # Once it is the last good one it stays, and the next deploy looks for the old stack.
         takeover.require_stopped(layout, engine)
-    store.point(layout.live, layout.release(wanted.id))
-    store.point(layout.last_good, layout.release(wanted.id))
-    seen, adopted = probing.stop(layout), takeover.told(layout, wanted.id)
-    note(session, wanted.id, plan.SUCCEEDED, probe=_in_short(seen), adopted=adopted, **more)
+    return _conclude(session, wanted.id, engine, warnings, **more)
+
+
+def _conclude(
+    session: Session, name: str, engine: Engine, warnings: list[str], result: str = plan.SUCCEEDED, **more: Any
+) -> Ended:
+    """Write down that ``name`` is live and the last good one, and free the lock."""
+    layout = session.layout
+    store.point(layout.live, layout.release(name))
+    store.point(layout.last_good, layout.release(name))
+    seen, adopted = probing.stop(layout), takeover.told(layout, name)
+    note(session, name, result, probe=_in_short(seen), adopted=adopted, **more)
     takeover.complete(layout)
     session.close()
     exported.refresh(layout, engine)
-    tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
+    tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience_of(session)))
     targets = plan.rollback_targets(store.read_state(layout))
-    return Ended(plan.SUCCEEDED, wanted.id, wanted.id, "", {}, seen, targets, tuple(warnings), adopted)
+    return Ended(result, name, name, "", {}, seen, targets, tuple(warnings), adopted)
 
 
 def _retire(layout: AppLayout, name: str, engine: Engine) -> None:
@@ -146,7 +154,7 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
             return _complete(session, what, engine, cause=gone, recovered_by=by)
         except DavitError as error:
             if what.candidate == store.pointed(layout.last_good):
-                raise
+                return _keep_last_good(session, what, engine, error, cause=gone, recovered_by=by)
             # It cannot be completed, and what served before still can.
             what, blamed = Recovery(recovery.RETURN, what.candidate, old.previous, str(error)), True
     cause = f"{gone}: {what.reason}"
@@ -155,8 +163,27 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
 
 def _complete(session: Session, what: Recovery, engine: Engine, **more: Any) -> Ended:
     wanted = candidate.load(session.layout, what.candidate)
+    if wanted.id == store.pointed(session.layout.last_good):
+        # It stays in any case, and may have lost a container, as one that a rollback to the live release was to mend.
+        candidate.ensure_running(session.layout, wanted, engine, patience_of(session).start_timeout)
     switching.resume(session.layout, wanted, session.journal.previous, engine, patience_of(session))
     return finish(session, wanted, engine, **more)
+
+
+def _keep_last_good(
+    session: Session, what: Recovery, engine: Engine, error: DavitError, *, cause: str, **more: Any
+) -> Ended:
+    """Free the lock of what is the last good release already and does not run: nothing is left to decide, and what
+    replaces it, a deploy or a rollback, needs the lock."""
+    warning = masking.mask_of(session.layout).text(
+        f"Release {what.candidate} is the last good one, so it stays live, but not all is well with it: {error}"
+        " Deploy another version, or run playbooks/rollback.yml."
+    )
+    # Its deploy had ended well; a repair of it has not.
+    result = plan.INTERRUPTED if what.candidate == session.journal.previous else plan.SUCCEEDED
+    told = f"{cause}. {warning}"
+    ended = _conclude(session, what.candidate, engine, [warning], result, cause=told, blamed=False, **more)
+    return replace(ended, cause=told)
 
 
 def _judge(session: Session, what: Recovery, engine: Engine) -> Recovery:
@@ -179,6 +206,9 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     raised with the journal in place, so that the host's timer tries again."""
     layout, patience, warnings = session.layout, patience_of(session), list[str]()
     phase = session.journal.phase
+    # A rollback to the live release has nothing to go back to, and does not ask whether it is good.
+    stays = what.candidate == what.live
+    blamed = blamed and not stays
     # Before anything is removed: what a release says of itself may hold its own secrets.
     mask = masking.mask_of(layout)
     cause = mask.text(cause)
@@ -200,25 +230,18 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         exported.refresh(layout, engine)
         return _ended(layout, plan.FAILED, what, cause, {}, {}, warnings)
     former = candidate.load_or_none(layout, what.live) if what.live else None
-    project, logs = plan.project_name(layout.app, what.candidate), dict[str, list[str]]()
+    project = plan.project_name(layout.app, what.candidate)
+    # When traffic has to move back, that comes first: its containers are there until the clean-up.
+    logs = mask.texts(candidate.last_words(project, engine)) if what.action == recovery.REMOVE else {}
     failed = candidate.load_or_none(layout, what.candidate)
-    if what.live and former is None:
-        _return_to_damaged(session, what, warnings)
-    elif what.action == recovery.RETURN:
-        alone = bool(session.setting("stop_first", False))
-        switching.return_traffic(layout, failed, former, engine, patience, alone=alone)
-        _disarm(project, failed, engine, patience)
-    else:
-        logs = mask.texts(candidate.last_words(project, engine))
-        _set_aside(session, what.candidate, failed, former, engine, warnings)
+    _let_serve(session, what, failed, former, engine, warnings)
     if failed is not None and failed.drill:
         drill_unit.end(layout)
     store.point(layout.live, layout.release(what.live) if what.live else None)
-    # Only now, when traffic moved back: its containers are there until the clean-up.
     logs = logs or mask.texts(candidate.last_words(project, engine))
     adopted = {} if what.live else takeover.give_back(layout, engine, patience)
     seen = probing.stop(layout)
-    served = what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH)
+    served = not stays and (what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH))
     result = plan.ROLLED_BACK if served else plan.FAILED
     if "recovered_by" in more and not blamed and not served:
         result = plan.INTERRUPTED
@@ -230,11 +253,41 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     return _ended(layout, result, what, cause, logs, seen, warnings, adopted)
 
 
+def _let_serve(
+    session: Session,
+    what: Recovery,
+    failed: Release | None,
+    former: Release | None,
+    engine: Engine,
+    warnings: list[str],
+) -> None:
+    """Have ``what.live`` serve, and the candidate no more."""
+    layout, patience = session.layout, patience_of(session)
+    if what.live and former is None:
+        _return_to_damaged(session, what, warnings)
+    elif former is not None and what.candidate == what.live:
+        _keep(session, former, engine, warnings)
+    elif what.action == recovery.RETURN:
+        alone = bool(session.setting("stop_first", False))
+        switching.return_traffic(layout, failed, former, engine, patience, alone=alone)
+        _disarm(plan.project_name(layout.app, what.candidate), failed, engine, patience)
+    else:
+        _set_aside(session, what.candidate, failed, former, engine, warnings)
+
+
 def _return_to_damaged(session: Session, what: Recovery, warnings: list[str]) -> None:
     """The former release runs, but its record cannot be read: all that is needed is its route of before."""
     warnings.append(f"The record of release {what.live} is damaged. It serves; deploy a version to replace it.")
     if what.action == recovery.RETURN and session.journal.route is not None:
         edge.put_route(session.layout, dict(session.journal.route))
+
+
+def _keep(session: Session, live: Release, engine: Engine, warnings: list[str]) -> None:
+    """Have the live release run and serve as far as it does, after a repair of it that failed or was stopped. What does
+    not work is told and does not hold the lock, which the deploy or rollback that replaces it needs."""
+    layout, patience = session.layout, patience_of(session)
+    tidy.attempt(warnings, partial(candidate.ensure_running, layout, live, engine, patience.start_timeout))
+    tidy.attempt(warnings, partial(switching.serve_alone, layout, live, patience))
 
 
 def _set_aside(

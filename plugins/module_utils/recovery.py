@@ -66,7 +66,8 @@ def undo(journal: Journal, serving: str, last_good: str) -> Recovery | None:
     former, candidate, phase = journal.previous, journal.release, journal.phase
     if not candidate or phase in (phases.PREFLIGHT, phases.FETCH):
         return Recovery(FORGET, candidate, serving, "nothing had been started")
-    if phase == phases.FINISH and candidate == last_good:
+    # A repair of the live release had it as the last good one from the start, so that tells nothing of its end.
+    if phase == phases.FINISH and candidate == last_good and candidate != former:
         return None
     if serving == candidate:
         return Recovery(RETURN, candidate, former, f"it was undone in phase {phase}")

@@ -79,8 +79,7 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
         except BaseException:
             session.close()
             raise
-        known = candidate.load_or_none(layout, name)
-        if name == state.live and known is not None and switching.works(layout, known, engine):
+        if name == state.live and _works(layout, name, engine):
             session.close()
             return Done(name, changed=False, stopped=stopped)
         verdict, ended = rollout.go_back(session, name, engine)
@@ -96,7 +95,7 @@ def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done 
         return None
     name = _stop_working_step(layout, under_way, claim, wait)
     live = store.pointed(layout.live) or ""
-    if name and not (under_way.action == plan.DEPLOY and live == under_way.release):
+    if name and not _is_left_of(under_way, live, layout, engine):
         return Done(live, changed=True, stopped=name)
     if journal.read(layout) is None:
         return None
@@ -105,10 +104,22 @@ def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done 
             session.close()
             return None
         ended = _end(session, old, claim, engine)
-    if ended.result == plan.SUCCEEDED and old.action == plan.DEPLOY:
-        # It had all but finished, so its release is what is to be gone back from.
+    if _is_left_of(old, ended.live, layout, engine):
         return None
     return Done(ended.live, changed=True, stopped=name_of(old), ended=ended)
+
+
+def _is_left_of(stopped: Journal, live: str, layout: AppLayout, engine: Engine) -> bool:
+    """Whether ``live`` is there to be gone back from: a deploy of it had all but finished, or a rollback to it ended
+    with what does not run."""
+    return (
+        live != "" and live == stopped.release and (stopped.action == plan.DEPLOY or not _works(layout, live, engine))
+    )
+
+
+def _works(layout: AppLayout, live: str, engine: Engine) -> bool:
+    known = candidate.load_or_none(layout, live)
+    return known is not None and switching.works(layout, known, engine)
 
 
 def _end(session: Session, old: Journal, claim: Claim, engine: Engine) -> Ended:

@@ -82,7 +82,7 @@ def switch(
 
 
 def _move_workers(layout: AppLayout, wanted: Release, old: Release | None, engine: Engine, patience: Patience) -> None:
-    if old is not None:
+    if old is not None and old.id != wanted.id:
         candidate.stop_workers(old, engine, patience.stop_timeout)
     if wanted.workers:
         candidate.start_workers(layout, wanted, engine, patience.start_timeout)

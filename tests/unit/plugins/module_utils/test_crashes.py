@@ -40,7 +40,10 @@ SETTINGS: dict[str, Any] = {"drain_seconds": 0, "keep": 3}
 
 @dataclass(frozen=True)
 class Flow:
-    """What is tried. ``fails`` says that it must not go live when nobody interrupts it."""
+    """What is tried. ``fails`` says that it must not go live when nobody interrupts it.
+
+    ``lost`` is what the live release lacks, and a rollback to it is to mend.
+    """
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -49,11 +52,14 @@ class Flow:
     workers: tuple[str, ...] = ()
     first: bool = False
     back: bool = False
+    lost: str = ""
     bad_before_traffic: bool = False
     bad_in_traffic: bool = False
 
     @property
     def target(self) -> int:
+        if self.lost:
+            return 2
         return 1 if self.back else 3
 
     @property
@@ -68,6 +74,7 @@ class Flow:
         return release(number, services=self.services, workers=self.workers)
 
 
+ALONE = ("nobody interrupts",)
 SOAK = {"soak_seconds": 0.005}
 WORKERS: dict[str, Any] = {"services": ("web", "mail"), "workers": ("mail",)}
 CANARY = ({"weight": 10, "seconds": 0.001}, {"weight": 50, "seconds": 0.001})
@@ -92,6 +99,19 @@ FLOWS = (
     Flow("rollback, stop first, whose gate fails", {"stop_first": True}, back=True, bad_before_traffic=True),
     Flow("rollback with workers", back=True, **WORKERS),
     Flow("rollback whose gate fails", back=True, bad_before_traffic=True),
+    Flow("repair", back=True, lost="containers", **WORKERS),
+    Flow("repair of a worker", {"stop_first": True}, back=True, lost="mail", **WORKERS),
+    Flow("repair of the route", back=True, lost="route"),
+    Flow("repair whose gate fails", back=True, lost="web", bad_in_traffic=True, **WORKERS),
+    Flow("repair of the route whose gate fails", back=True, lost="route", bad_before_traffic=True, **WORKERS),
+    Flow(
+        "repair, stop first, whose gate fails",
+        {"stop_first": True},
+        back=True,
+        lost="mail",
+        bad_in_traffic=True,
+        **WORKERS,
+    ),
 )
 
 
@@ -120,6 +140,17 @@ def prepare(host: Host, flow: Flow) -> None:
     edge.put_route(host.layout, switching.document(flow.release(2)))
     store.point(host.layout.live, host.layout.release(rid(2)))
     store.point(host.layout.last_good, host.layout.release(rid(2)))
+    if flow.lost:
+        lose(host, flow.release(2), flow.lost)
+
+
+def lose(host: Host, made: Release, what: str) -> None:
+    if what == "route":
+        edge.put_route(host.layout, None)
+    elif what == "containers":
+        host.remove_project(made.project)
+    else:
+        del host.boxes[made.project][what]
 
 
 def deploy(host: Host, flow: Flow) -> None:
@@ -144,7 +175,7 @@ def deploy(host: Host, flow: Flow) -> None:
 
 def go_back(host: Host, flow: Flow) -> None:
     claim = Claim("alice@laptop", "rollback", plan.ROLLBACK, 60, {**SETTINGS, **flow.settings, "cause": "slow"})
-    rollback.go_back(host.layout, "", claim, host, 1)
+    rollback.go_back(host.layout, rid(2) if flow.lost else "", claim, host, 1)
 
 
 def explore(host: Host, flow: Flow, start: list[tuple[str, State]], act: Callable[[], Any]) -> int:
@@ -168,7 +199,7 @@ def explore(host: Host, flow: Flow, start: list[tuple[str, State]], act: Callabl
 def require_service(flow: Flow, state: State, path: tuple[str, ...]) -> None:
     """What has to hold at every moment, and not only in the end."""
     served, running = state.serving, state.running()
-    if served and not flow.stop_first:
+    if served and not flow.stop_first and not flow.lost:
         assert running.get(flow.release(number_of(served)).project, set()) >= {"web"}, (path, running)
     copies = [p for p, services in running.items() if "web" in services]
     assert len(copies) <= 1 or not flow.stop_first, (path, running)
@@ -180,6 +211,10 @@ def require_truth(host: Host, flow: Flow, path: tuple[str, ...]) -> None:
     """After a recovery and the clean-up: one live release or none, and every record says so."""
     layout = host.layout
     assert not layout.journal.exists(), path
+    lines = [line for line in store.read_history(layout) if "deploy" in line]
+    if flow.lost and path != ALONE and not any(line["release"] for line in lines):
+        # It was killed before the repair began, so all is as it was.
+        return
     kept = flow.release(number_of(live)).project if (live := store.pointed(layout.live)) else ""
     armed = {p for p, own in host.boxes.items() if any(box.policy != "no" for box in own.values())}
     assert armed <= {kept}, (path, "a reboot would start it again", host.boxes)
@@ -196,9 +231,13 @@ def require_truth(host: Host, flow: Flow, path: tuple[str, ...]) -> None:
     assert policies <= {"unless-stopped"}, (path, state.boxes)
     if live:
         assert edge.read_route(layout) == switching.document(flow.release(number_of(live))), path
-    lines = [line for line in store.read_history(layout) if "deploy" in line]
     assert len(lines) <= 1, (path, lines)
     results = [line["result"] for line in lines]
+    if flow.lost:
+        # It stays whatever its gate says, and a later rollback finds all that was there before.
+        assert (live, any(line.get("blamed") for line in lines)) == (rid(2), False), (path, lines)
+        assert plan.good_releases(store.read_state(layout)) == {rid(1), rid(2)}, (path, lines)
+        return
     assert (results == [plan.SUCCEEDED]) == (live == rid(flow.target)), (path, results, live)
     if live != rid(flow.target):
         assert live == ("" if flow.first else rid(2)), path
@@ -219,7 +258,7 @@ def test_whenever_it_is_killed_the_host_puts_itself_right(host: Host, flow: Flow
             act(host, flow)
 
     states = states_of(host, tried)
-    require_truth(host, flow, ("nobody interrupts",))
+    require_truth(host, flow, ALONE)
     assert explore(host, flow, states, lambda: agent.recover(host.layout)) > len(states) / 2
 
 
@@ -231,7 +270,9 @@ def test_whenever_it_is_left_a_rollback_leads_back(host: Host, flow: Flow, lease
     prepare(host, flow)
     for what, state in states_of(host, lambda: (go_back if flow.back else deploy)(host, flow)):
         host.restore(state)
-        if journal.read(host.layout) is None:
+        left = journal.read(host.layout)
+        if left is None or (flow.lost and not left.release):
+            # Nothing had begun, so it is as broken as before.
             continue
         host.now = Moment("boot", 1000.0 if lease == "runs" else 9999.0)
         told = Claim("bob@desk", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "it is slow"})
@@ -242,6 +283,47 @@ def test_whenever_it_is_left_a_rollback_leads_back(host: Host, flow: Flow, lease
         assert set(host.state().running()) == {flow.release(number_of(str(live))).project}, what
         assert not host.layout.journal.exists(), what
         assert live in ((rid(1), rid(2)) if flow.back else (rid(2),)), what
+
+
+@pytest.mark.parametrize("by", ["the timer", "the rollback"])
+@pytest.mark.parametrize("starts", [True, False])
+@pytest.mark.parametrize("flow", [Flow("deploy"), Flow("repair", back=True, lost="web")], ids=lambda flow: flow.name)
+def test_a_last_good_release_that_does_not_run_keeps_nobody_from_replacing_it(
+    host: Host, flow: Flow, starts: bool, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(host, flow)
+    wanted, real = flow.release(flow.target), host.compose
+    left = states_of(host, lambda: (go_back if flow.back else deploy)(host, flow))
+
+    def compose(file: Path | str, *argv: str, **more: Any) -> str:
+        if argv[0] == "start" and Path(file).parent.name == wanted.id:
+            raise DavitError("port is already allocated")
+        return real(file, *argv, **more)
+
+    if not starts:
+        monkeypatch.setattr(host, "compose", compose)
+    tried = 0
+    # A repair that the rollback itself completes is what was wanted of a rollback; else it goes on to an earlier one.
+    mended = starts and flow.back and by == "the rollback"
+    expected = wanted.id if mended else rid(flow.target - 1)
+    for what, state in left:
+        host.restore(state)
+        begun = journal.read(host.layout)
+        if begun is None or not begun.release or store.pointed(host.layout.last_good) != wanted.id:
+            continue
+        tried += 1
+        host.boxes[wanted.project].pop("web", None)
+        host.now = Moment("another boot", 1.0)
+        if by == "the timer":
+            assert ("port is already allocated" in agent.recover(host.layout)) is not starts, what
+            assert not host.layout.journal.exists(), what
+            assert host.runs(wanted) is starts, what
+            assert not any(line.get("blamed") for line in store.read_history(host.layout)), what
+        told = Claim("bob", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "it is down"})
+        done = rollback.go_back(host.layout, "", told, host, 1)
+        assert (done.live, done.changed, host.serving) == (expected, True, expected), what
+        assert switching.works(host.layout, flow.release(number_of(expected)), host), what
+    assert tried > 1
 
 
 def test_a_way_back_that_fails_keeps_the_cause_and_the_blame(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,21 +377,22 @@ def test_a_disk_that_the_release_has_filled_does_not_keep_its_traffic(
     assert store.pointed(host.layout.live) == rid(2)
 
 
-@pytest.mark.parametrize("lost", ["containers", "one container", "route"])
+@pytest.mark.parametrize("lost", ["containers", "mail", "one that runs", "route"])
 def test_a_rollback_to_what_is_live_mends_what_it_has_lost(host: Host, lost: str) -> None:
     flow = Flow("live", **WORKERS)
     prepare(host, flow)
     wanted, claim = flow.release(2), Claim("alice", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "gone"})
     assert switching.works(host.layout, wanted, host)
     assert rollback.go_back(host.layout, rid(2), claim, host, 1).changed is False
-    if lost == "route":
-        edge.put_route(host.layout, None)
-    elif lost == "containers":
-        host.remove_project(wanted.project)
-    else:
+    if lost == "one that runs":
         host.boxes[wanted.project]["mail"].status = "exited"
+    else:
+        lose(host, wanted, lost)
     assert not switching.works(host.layout, wanted, host)
+    did: list[str] = []
+    host.seen = did.append
     assert rollback.go_back(host.layout, rid(2), claim, host, 1).changed is True
+    assert not [what for what in did if what.startswith(("policy no", "stop"))], "what runs is left running"
     assert switching.works(host.layout, wanted, host)
     assert {box.policy for box in host.boxes[wanted.project].values()} == {"unless-stopped"}
     assert store.pointed(host.layout.last_good) == rid(2)

@@ -159,3 +159,11 @@ def test_a_host_of_a_fleet_goes_back_and_does_not_judge_by_itself(phase: str) ->
         "t", "a", "r", "deploy", 60, "", 0, "", "", phase=phase, release="c", previous="f", settings={"fleet": True}
     )
     assert recovery.recover(left, "c", "f").action == recovery.RETURN
+
+
+def test_a_rollback_to_what_is_live_can_be_undone_to_its_end_and_leads_to_the_same() -> None:
+    """It is the last good one from the start, so that alone does not tell that it finished well."""
+    for phase in (journal.START, journal.GATE, journal.SWITCH, journal.FINISH):
+        what = recovery.undo(left(phase, ROLLBACK, OLD, OLD), OLD, OLD)
+        assert what is not None
+        assert (what.action, what.live) == (RETURN, OLD)
