@@ -87,17 +87,33 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
     return Done(name, changed=True, stopped=stopped, ended=ended, verdict=verdict, changes=changes)
 
 
+def under_way(layout: AppLayout) -> Journal | None:
+    """The deploy or rollback that a rollback stops or completes first; None when there is none.
+
+    Raises LockedError while anything else holds the lock, as an upgrade of the engine: there is nothing of it to undo,
+    and no release is to be started meanwhile. What it left behind is recovered as any other.
+    """
+    found = journal.read(layout)
+    if found is None or found.action in (plan.DEPLOY, plan.ROLLBACK):
+        return found
+    if found.remaining(leases.moment()) > 0:
+        held = journal.held(layout, found, working=store.is_locked(layout.lock))
+        raise LockedError(f"{held} Run the rollback again once {found.owner} is done.")
+    return None
+
+
 def _stop(layout: AppLayout, claim: Claim, engine: Engine, wait: float) -> Done | None:
     """Stop and undo the deploy that is under way. None when there is none, or when it turned out to be
     complete, so that there is a release to go back from."""
-    under_way = journal.read(layout)
-    if under_way is None:
+    found = under_way(layout)
+    if found is None:
         return None
-    name = _stop_working_step(layout, under_way, claim, wait)
+    name = _stop_working_step(layout, found, claim, wait)
     live = store.pointed(layout.live) or ""
-    if name and not _is_left_of(under_way, live, layout, engine):
+    if name and not _is_left_of(found, live, layout, engine):
         return Done(live, changed=True, stopped=name)
-    if journal.read(layout) is None:
+    # Looked at anew, since another may have begun meanwhile.
+    if under_way(layout) is None:
         return None
     with journal.acquire(layout, claim, at_once=True) as (session, old):
         if old is None:

@@ -96,7 +96,7 @@ timings:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, journal, plan, rollback, rollout, store
+from ansible_collections.davit.ec2.plugins.module_utils import candidate, plan, rollback, rollout, store
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
     APP_ARGUMENTS,
@@ -137,7 +137,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
 def _foresee(module: AnsibleModule) -> dict[str, Any]:
     layout = layout_of(module.params)
     state = store.read_state(layout)
-    under_way = journal.read(layout)
+    under_way = rollback.under_way(layout)
     if under_way is not None:
         return {"changed": True, "live": under_way.previous, "ended": {}, "stopped": rollback.name_of(under_way)}
     name = plan.rollback_target(state, module.params["release"] or None)

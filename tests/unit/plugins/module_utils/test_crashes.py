@@ -19,6 +19,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     agent,
     candidate,
     edge,
+    host_lock,
     journal,
     plan,
     rollback,
@@ -28,7 +29,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     tidy,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
-from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, LockedError
 from ansible_collections.davit.ec2.plugins.module_utils.leases import Moment
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from tests.unit.support import crashes
@@ -324,6 +325,24 @@ def test_a_last_good_release_that_does_not_run_keeps_nobody_from_replacing_it(
         assert (done.live, done.changed, host.serving) == (expected, True, expected), what
         assert switching.works(host.layout, flow.release(number_of(expected)), host), what
     assert tried > 1
+
+
+@pytest.mark.parametrize("wanted", ["", rid(1)])
+def test_a_rollback_neither_frees_nor_overtakes_the_lock_of_an_upgrade(host: Host, wanted: str) -> None:
+    flow = Flow("rollback", back=True)
+    prepare(host, flow)
+    upgrade = Claim("carol", "upgrade of the engine", "maintenance", 900, {})
+    host_lock.hold(str(host.root), upgrade, lambda _: None)
+    before, told = host.state(), Claim("bob", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "it is slow"})
+    with pytest.raises(LockedError, match=r"by carol \(upgrade of the engine.*again once carol is done"):
+        rollback.go_back(host.layout, wanted, told, host, 1)
+    assert host.state() == before
+    # Whoever held it did not come back, and the timer has not been yet.
+    host.now = Moment("boot", 9999.0)
+    done = rollback.go_back(host.layout, wanted, told, host, 1)
+    assert (done.live, done.changed, done.stopped, host.serving) == (rid(1), True, "", rid(1))
+    assert store.read_history(host.layout)[-1]["result"] == plan.SUCCEEDED
+    assert not host.layout.journal.exists()
 
 
 def test_a_way_back_that_fails_keeps_the_cause_and_the_blame(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
