@@ -103,9 +103,11 @@ def _until_one_dies(wanted: Release, engine: Engine, interrupted: GiveUp) -> Giv
 
 
 def settle(wanted: Release, engine: Engine, services: Collection[str] | None = None) -> None:
-    """Make ``wanted``, or the ``services`` of it, outlive a crash and a reboot, as what serves has to."""
-    own = [c.id for c in engine.containers(wanted.project) if services is None or c.service in services]
-    engine.restart_policy(own, "unless-stopped")
+    """Make ``wanted``, or the ``services`` of it, outlive a crash and a reboot, as what serves has to. The engine is
+    not asked for what is so already: it would write it down anew, which it cannot on a full disk."""
+    policy = "unless-stopped"
+    own = [c for c in engine.containers(wanted.project) if services is None or c.service in services]
+    engine.restart_policy([c.id for c in own if c.policy != policy], policy)
 
 
 def start_workers(layout: AppLayout, wanted: Release, engine: Engine, timeout: float) -> None:

@@ -80,21 +80,40 @@ def put_route(layout: AppLayout, document: dict[str, Any] | None) -> None:
     """Replace this app's route in one step; None takes it away.
 
     The file is written outside the watched directory and parsed again before it is renamed into
-    it, so that the edge never sees half of it.
+    it, so that the edge never sees half of it. On a full disk it is the one that ``keep_way_back``
+    has written, if that is the same.
     """
     if document is None:
         layout.route.unlink(missing_ok=True)
         return
-    text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+    text = _text(document)
     if routes.broken_routes({layout.app: text}):
         raise DavitError(f"The new route of {layout.app} would not parse; the old one stays.")
     staged: Path = layout.route_stage / layout.route.name
-    with staged.open("w", encoding="utf-8") as stream:
+    try:
+        _write(staged, text)
+    except OSError:
+        if not layout.way_back.is_file() or layout.way_back.read_text(encoding="utf-8") != text:
+            raise
+        staged = layout.way_back
+    staged.rename(layout.route)
+
+
+def keep_way_back(layout: AppLayout, document: dict[str, Any]) -> None:
+    """Have the route on disk that a return puts in place, while there is room: the release that comes may fill it."""
+    _write(layout.way_back, _text(document))
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as stream:
         os.fchmod(stream.fileno(), 0o644)
         stream.write(text)
         stream.flush()
         os.fsync(stream.fileno())
-    staged.rename(layout.route)
 
 
 def address_of(endpoint: Endpoint, tls: bool) -> str:

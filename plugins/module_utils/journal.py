@@ -136,8 +136,8 @@ class Session:
 
     def close(self) -> None:
         """Free the lock: the deploy or rollback has ended."""
-        with contextlib.suppress(FileNotFoundError):
-            self.layout.abort.unlink()
+        for path in (self.layout.abort, self.layout.way_back):
+            path.unlink(missing_ok=True)
         self.layout.journal.unlink(missing_ok=True)
 
     def reopen(self) -> None:

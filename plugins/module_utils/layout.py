@@ -159,6 +159,11 @@ class AppLayout:
         return self.edge / "stage"
 
     @property
+    def way_back(self) -> Path:
+        """The route with which the release of before serves, written before the switch away from it."""
+        return self.route_stage / f"{self.app}.back"
+
+    @property
     def host_lock(self) -> Path:
         """Held while ports are given out, which all apps of a host share."""
         return Path(self.root) / "ports.lock"

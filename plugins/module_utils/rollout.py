@@ -171,8 +171,11 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
     seconds = float(session.setting("soak_seconds", 0))
     with taken_back(session, engine):
         edge.read_routes(layout)
-        session.advance(journal.SWITCH, route=edge.read_route(layout))
-        old = _former(session)
+        old, before = _former(session), edge.read_route(layout)
+        back = switching.document(old) if old is not None else before
+        if back is not None:
+            edge.keep_way_back(layout, back)
+        session.advance(journal.SWITCH, route=before)
         for step in Share.parse(canary):
             if old is None:
                 break

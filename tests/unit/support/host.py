@@ -344,6 +344,7 @@ def install(host: Host, patch: pytest.MonkeyPatch) -> None:
     for name in ("write", "point", "append_history", "remove_tree"):
         ticking(store, name)
     ticking(edge, "put_route")
+    ticking(edge, "keep_way_back")
     ticking(journal.Session, "close")
     patch.setattr("os.fsync", lambda _: None)
     patch.setattr(leases, "moment", lambda: host.now)

@@ -7,7 +7,7 @@ through are recovered from in turn, until no new one appears.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -212,6 +212,7 @@ def require_truth(host: Host, flow: Flow, path: tuple[str, ...]) -> None:
     """After a recovery and the clean-up: one live release or none, and every record says so."""
     layout = host.layout
     assert not layout.journal.exists(), path
+    assert not layout.way_back.exists(), path
     lines = [line for line in store.read_history(layout) if "deploy" in line]
     if flow.lost and path != ALONE and not any(line["release"] for line in lines):
         # It was killed before the repair began, so all is as it was.
@@ -389,11 +390,26 @@ def test_a_disk_that_the_release_has_filled_does_not_keep_its_traffic(
         advance(session, phase, **more)
         monkeypatch.setattr(store, "write", write)
 
+    opened, policy = Path.open, host.restart_policy
+
+    def open_(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+        if mode == "w" and host.serving == rid(3):
+            raise OSError(28, "No space left on device")
+        return opened(path, mode, *arguments, **named)
+
+    def restart_policy(ids: Sequence[str], *wanted: Any) -> None:
+        if ids and host.serving == rid(3):
+            raise DavitError("The Docker engine refused POST /containers/x/update: no space left on device")
+        policy(ids, *wanted)
+
+    monkeypatch.setattr(Path, "open", open_)
+    monkeypatch.setattr(host, "restart_policy", restart_policy)
     monkeypatch.setattr(journal.Session, "advance", advanced)
     with pytest.raises(DavitError, match="in the soak"):
         deploy(host, flow)
     assert host.serving == rid(2)
     assert store.pointed(host.layout.live) == rid(2)
+    assert list(host.layout.route_stage.glob("*.back")) == []
 
 
 @pytest.mark.parametrize("lost", ["containers", "mail", "one that runs", "route"])

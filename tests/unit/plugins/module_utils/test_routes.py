@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -202,6 +203,22 @@ def test_a_route_is_put_read_and_taken_away(layout: AppLayout) -> None:
     edge.put_route(layout, None)
     edge.put_route(layout, None)
     assert not layout.route.exists()
+
+
+def test_on_a_full_disk_only_the_route_that_was_kept_can_be_put(
+    layout: AppLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, now = ({"http": {"routers": {name: {"rule": "Path(`/`)", "service": "s"}}}} for name in ("old", "new"))
+    edge.keep_way_back(layout, before)
+    edge.put_route(layout, now)
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(edge, "_write", Mock(side_effect=full))
+    with pytest.raises(OSError, match="No space left"):
+        edge.put_route(layout, {"http": {}})
+    assert edge.read_route(layout) == now
+    edge.put_route(layout, before)
+    assert edge.read_route(layout) == before
+    assert layout.route.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_document_that_the_edge_would_refuse_leaves_the_old_one(layout: AppLayout) -> None:
