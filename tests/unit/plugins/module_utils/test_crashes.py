@@ -7,8 +7,7 @@ through are recovered from in turn, until no new one appears.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,68 +16,21 @@ import pytest
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     agent,
-    candidate,
     edge,
-    host_lock,
     journal,
     plan,
     rollback,
-    rollout,
     store,
     switching,
     tidy,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
-from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, LockedError
+from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
 from ansible_collections.davit.ec2.plugins.module_utils.leases import Moment
-from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from tests.unit.support import crashes
 from tests.unit.support.crashes import states_of
-from tests.unit.support.host import Host, State, install, number_of, release, rid
-
-SETTINGS: dict[str, Any] = {"drain_seconds": 0, "keep": 3}
-
-
-@dataclass(frozen=True)
-class Flow:
-    """What is tried. ``fails`` says that it must not go live when nobody interrupts it.
-
-    ``lost`` is what the live release lacks, and a rollback to it is to mend.
-    """
-
-    name: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    canary: tuple[Mapping[str, Any], ...] = ()
-    services: tuple[str, ...] = ("web",)
-    workers: tuple[str, ...] = ()
-    first: bool = False
-    back: bool = False
-    lost: str = ""
-    bad_before_traffic: bool = False
-    bad_in_traffic: bool = False
-
-    @property
-    def target(self) -> int:
-        if self.lost:
-            return 2
-        return 1 if self.back else 3
-
-    @property
-    def fails(self) -> bool:
-        return self.bad_before_traffic or self.bad_in_traffic
-
-    @property
-    def stop_first(self) -> bool:
-        return bool(self.settings.get("stop_first"))
-
-    def release(self, number: int) -> Release:
-        return release(number, services=self.services, workers=self.workers)
-
-
-ALONE = ("nobody interrupts",)
-SOAK = {"soak_seconds": 0.005}
-WORKERS: dict[str, Any] = {"services": ("web", "mail"), "workers": ("mail",)}
-CANARY = ({"weight": 10, "seconds": 0.001}, {"weight": 50, "seconds": 0.001})
+from tests.unit.support.flows import ALONE, CANARY, SETTINGS, SOAK, WORKERS, Flow, deploy, go_back, prepare
+from tests.unit.support.host import Host, State, install, number_of, rid
 
 FLOWS = (
     Flow("deploy"),
@@ -121,62 +73,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(tmp_path)
     install(made, monkeypatch)
     return made
-
-
-def prepare(host: Host, flow: Flow) -> None:
-    """Release 2 is live and 1 is kept, unless it is a first deploy."""
-    host.restore(State())
-    if flow.bad_before_traffic:
-        host.bad_before_traffic = {flow.target}
-    if flow.bad_in_traffic:
-        host.bad_in_traffic = {flow.target}
-    if flow.first:
-        return
-    for number in (1, 2):
-        host.publish(flow.release(number))
-        done = {"sequence": number, "action": plan.DEPLOY, "release": rid(number), "result": plan.SUCCEEDED}
-        store.append_history(host.layout, {**done, "previous": rid(number - 1) if number > 1 else None})
-    host.run_release(flow.release(1), status="exited")
-    host.run_release(flow.release(2))
-    edge.put_route(host.layout, switching.document(flow.release(2)))
-    store.point(host.layout.live, host.layout.release(rid(2)))
-    store.point(host.layout.last_good, host.layout.release(rid(2)))
-    if flow.lost:
-        lose(host, flow.release(2), flow.lost)
-
-
-def lose(host: Host, made: Release, what: str) -> None:
-    if what == "route":
-        edge.put_route(host.layout, None)
-    elif what == "containers":
-        host.remove_project(made.project)
-    else:
-        del host.boxes[made.project][what]
-
-
-def deploy(host: Host, flow: Flow) -> None:
-    """The modules of a deploy, one after the other, as the role calls them."""
-    layout = host.layout
-    claim = Claim("alice@laptop", "deploy v3", plan.DEPLOY, 60, {**SETTINGS, **flow.settings})
-    with journal.acquire(layout, claim) as (session, _old):
-        journal.begin(session, claim)
-        token = session.journal.token
-    with journal.step(layout, token) as session, rollout.taken_back(session, host):
-        previous = store.pointed(layout.live) or ""
-        session.advance(journal.FETCH, release=rid(3), previous=previous)
-        host.tick("publish")
-        host.publish(flow.release(3))
-    with journal.step(layout, token) as session:
-        rollout.try_candidate(session, candidate.load(layout, rid(3)), host)
-    with journal.step(layout, token) as session:
-        rollout.go_live(session, candidate.load(layout, rid(3)), host, flow.canary)
-    with journal.step(layout, token) as session:
-        rollout.finish(session, candidate.load(layout, rid(3)), host, lambda _: None)
-
-
-def go_back(host: Host, flow: Flow) -> None:
-    claim = Claim("alice@laptop", "rollback", plan.ROLLBACK, 60, {**SETTINGS, **flow.settings, "cause": "slow"})
-    rollback.go_back(host.layout, rid(2) if flow.lost else "", claim, host, 1)
 
 
 def explore(host: Host, flow: Flow, start: list[tuple[str, State]], act: Callable[[], Any]) -> int:
@@ -285,149 +181,3 @@ def test_whenever_it_is_left_a_rollback_leads_back(host: Host, flow: Flow, lease
         assert set(host.state().running()) == {flow.release(number_of(str(live))).project}, what
         assert not host.layout.journal.exists(), what
         assert live in ((rid(1), rid(2)) if flow.back else (rid(2),)), what
-
-
-@pytest.mark.parametrize("by", ["the timer", "the rollback"])
-@pytest.mark.parametrize("starts", [True, False])
-@pytest.mark.parametrize("flow", [Flow("deploy"), Flow("repair", back=True, lost="web")], ids=lambda flow: flow.name)
-def test_a_last_good_release_that_does_not_run_keeps_nobody_from_replacing_it(
-    host: Host, flow: Flow, starts: bool, by: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare(host, flow)
-    wanted, real = flow.release(flow.target), host.compose
-    left = states_of(host, lambda: (go_back if flow.back else deploy)(host, flow))
-
-    def compose(file: Path | str, *argv: str, **more: Any) -> str:
-        if argv[0] == "start" and Path(file).parent.name == wanted.id:
-            raise DavitError("port is already allocated")
-        return real(file, *argv, **more)
-
-    if not starts:
-        monkeypatch.setattr(host, "compose", compose)
-    tried = 0
-    # A repair that the rollback itself completes is what was wanted of a rollback; else it goes on to an earlier one.
-    mended = starts and flow.back and by == "the rollback"
-    expected = wanted.id if mended else rid(flow.target - 1)
-    for what, state in left:
-        host.restore(state)
-        begun = journal.read(host.layout)
-        if begun is None or not begun.release or store.pointed(host.layout.last_good) != wanted.id:
-            continue
-        tried += 1
-        host.boxes[wanted.project].pop("web", None)
-        host.now = Moment("another boot", 1.0)
-        if by == "the timer":
-            assert ("port is already allocated" in agent.recover(host.layout)) is not starts, what
-            assert not host.layout.journal.exists(), what
-            assert host.runs(wanted) is starts, what
-            assert not any(line.get("blamed") for line in store.read_history(host.layout)), what
-        told = Claim("bob", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "it is down"})
-        done = rollback.go_back(host.layout, "", told, host, 1)
-        assert (done.live, done.changed, host.serving) == (expected, True, expected), what
-        assert switching.works(host.layout, flow.release(number_of(expected)), host), what
-    assert tried > 1
-
-
-@pytest.mark.parametrize("wanted", ["", rid(1)])
-def test_a_rollback_neither_frees_nor_overtakes_the_lock_of_an_upgrade(host: Host, wanted: str) -> None:
-    flow = Flow("rollback", back=True)
-    prepare(host, flow)
-    upgrade = Claim("carol", "upgrade of the engine", "maintenance", 900, {})
-    host_lock.hold(str(host.root), upgrade, lambda _: None)
-    before, told = host.state(), Claim("bob", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "it is slow"})
-    with pytest.raises(LockedError, match=r"by carol \(upgrade of the engine.*again once carol is done"):
-        rollback.go_back(host.layout, wanted, told, host, 1)
-    assert host.state() == before
-    # Whoever held it did not come back, and the timer has not been yet.
-    host.now = Moment("boot", 9999.0)
-    done = rollback.go_back(host.layout, wanted, told, host, 1)
-    assert (done.live, done.changed, done.stopped, host.serving) == (rid(1), True, "", rid(1))
-    assert store.read_history(host.layout)[-1]["result"] == plan.SUCCEEDED
-    assert not host.layout.journal.exists()
-
-
-def test_a_way_back_that_fails_keeps_the_cause_and_the_blame(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    flow = Flow("soak fails", SOAK, bad_in_traffic=True)
-    prepare(host, flow)
-    slow = {rid(2)}
-
-    def await_release(endpoints: Any, name: str, *_: Any) -> None:
-        if name in slow:
-            raise DavitError("the edge is slow")
-        host.await_release(endpoints, name)
-
-    monkeypatch.setattr(edge, "await_release", await_release)
-    with pytest.raises(DavitError, match=r"in the soak.*It was not taken back: the edge is slow"):
-        deploy(host, flow)
-    left = journal.read(host.layout)
-    assert left is not None
-    assert "in the soak" in left.failed
-    slow.clear()
-    # What revert.yml does with the error that it was given.
-    done = rollback.undo(host.layout, left.token, "the edge is slow", host, blamed=False)
-    assert (done.live, host.serving) == (rid(2), rid(2))
-    line = store.read_history(host.layout)[-1]
-    assert (line["result"], line["blamed"], "in the soak" in line["cause"]) == (plan.ROLLED_BACK, True, True)
-
-
-def test_a_disk_that_the_release_has_filled_does_not_keep_its_traffic(
-    host: Host, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flow = Flow("soak fails", SOAK, bad_in_traffic=True)
-    prepare(host, flow)
-    real = store.write
-
-    def write(*arguments: Any) -> None:
-        if host.serving == rid(3):
-            raise OSError(28, "No space left on device")
-        real(*arguments)
-
-    advance = journal.Session.advance
-
-    def advanced(session: journal.Session, phase: str, **more: Any) -> None:
-        # All is well until the release has begun to serve.
-        monkeypatch.setattr(store, "write", real if phase == journal.SOAK else write)
-        advance(session, phase, **more)
-        monkeypatch.setattr(store, "write", write)
-
-    opened, policy = Path.open, host.restart_policy
-
-    def open_(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
-        if mode == "w" and host.serving == rid(3):
-            raise OSError(28, "No space left on device")
-        return opened(path, mode, *arguments, **named)
-
-    def restart_policy(ids: Sequence[str], *wanted: Any) -> None:
-        if ids and host.serving == rid(3):
-            raise DavitError("The Docker engine refused POST /containers/x/update: no space left on device")
-        policy(ids, *wanted)
-
-    monkeypatch.setattr(Path, "open", open_)
-    monkeypatch.setattr(host, "restart_policy", restart_policy)
-    monkeypatch.setattr(journal.Session, "advance", advanced)
-    with pytest.raises(DavitError, match="in the soak"):
-        deploy(host, flow)
-    assert host.serving == rid(2)
-    assert store.pointed(host.layout.live) == rid(2)
-    assert list(host.layout.route_stage.glob("*.back")) == []
-
-
-@pytest.mark.parametrize("lost", ["containers", "mail", "one that runs", "route"])
-def test_a_rollback_to_what_is_live_mends_what_it_has_lost(host: Host, lost: str) -> None:
-    flow = Flow("live", **WORKERS)
-    prepare(host, flow)
-    wanted, claim = flow.release(2), Claim("alice", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "gone"})
-    assert switching.works(host.layout, wanted, host)
-    assert rollback.go_back(host.layout, rid(2), claim, host, 1).changed is False
-    if lost == "one that runs":
-        host.boxes[wanted.project]["mail"].status = "exited"
-    else:
-        lose(host, wanted, lost)
-    assert not switching.works(host.layout, wanted, host)
-    did: list[str] = []
-    host.seen = did.append
-    assert rollback.go_back(host.layout, rid(2), claim, host, 1).changed is True
-    assert not [what for what in did if what.startswith(("policy no", "stop"))], "what runs is left running"
-    assert switching.works(host.layout, wanted, host)
-    assert {box.policy for box in host.boxes[wanted.project].values()} == {"unless-stopped"}
-    assert store.pointed(host.layout.last_good) == rid(2)
