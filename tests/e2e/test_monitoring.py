@@ -16,6 +16,7 @@ from roles.monitoring.dashboards import panels
 from tests.e2e.conftest import fill_registry, one_host
 from tests.e2e.support.controller import Controller
 from tests.e2e.support.fleet import Fleet
+from tests.e2e.support.host import stack
 from tests.e2e.support.monitored import WEBHOOK, Monitored, in_service_image, look
 from tests.e2e.support.playbook import ROOT, Result
 from tests.e2e.support.target import Target
@@ -103,7 +104,7 @@ def test_only_who_knows_the_password_may_look_and_apps_are_left_alone(host: Moni
         assert host.get(path)[0] in (200, 302), path
     assert host.target.ask("/readyz").status == 200
     listening = host.target.inside("ss -Hltn | awk '{print $4}'").split()
-    for port in (9090, 9093, 9100, 9115):
+    for port in (8099, 9090, 9093, 9100, 9115):
         assert [one for one in listening if one.endswith(f":{port}")] == [f"127.0.0.1:{port}"]
 
 
@@ -123,7 +124,7 @@ def test_nobody_outside_reads_the_metrics_of_an_app(host: Monitored, path: str) 
 def test_everything_is_measured(host: Monitored) -> None:
     def all_up() -> bool:
         return {one["metric"]["job"] for one in host.query("up == 1")} == {
-            *("app", "prometheus", "alertmanager", "node", "edge"),
+            *("app", "prometheus", "alertmanager", "node", "edge", "traefik"),
         }
 
     until(all_up, 30)
@@ -371,6 +372,24 @@ def test_a_release_that_breaks_a_bound_in_its_soak_is_taken_back(busy: Monitored
     assert "instead of at most 0.5" in result.output, str(result)
     assert busy.target.live("restaurant-search") == live
     assert busy.target.history("restaurant-search")[-1]["result"] == "rolled back"
+
+
+def test_an_app_that_tells_nothing_is_known_by_what_the_edge_counts(busy: Monitored) -> None:
+    quiet = stack("pair-a", compose_release_routes=[{"service": "web", "hosts": ["pair-a.test"]}])
+    result = busy.target.fleet.run("deploy", **quiet, compose_release_soak_seconds=0)
+    assert result.rc == 0, str(result)
+    figures = ("requests:rate5m", "errors:ratio_rate5m", "errors:ratio_rate1d", "slow:ratio_rate5m")
+
+    def known() -> bool:
+        assert busy.target.ask("/readyz", "pair-a.test").status == 200
+        return all(busy.query(f'app:{figure}{{app="pair-a"}}') for figure in figures)
+
+    until(known, 60)
+    assert busy.query('up{app="pair-a"}') == []
+    assert busy.value('app:errors:ratio_rate1d{app="pair-a"}') == 0
+    # The edge counts for one that tells of itself as well, under the same name, and is not asked.
+    told = 'app:requests:rate5m{app="restaurant-search"}'
+    assert busy.query(f"{told} == app:own_requests:rate5m and app:edge_requests:rate5m")
 
 
 def test_switched_off_it_is_gone_from_the_edge(busy: Monitored) -> None:

@@ -30,6 +30,13 @@ def test_it_says_that_it_is_well(either: Machine) -> None:
     assert either.answer("http://127.0.0.1:8099/ping")[0] == 200
 
 
+def test_what_it_counts_is_told_on_the_host_alone(default: Machine, alternative: Machine) -> None:
+    for machine, public in ((default, "http://127.0.0.1"), (alternative, "https://shop.example.org")):
+        status, _headers, body = machine.answer("http://127.0.0.1:8099/metrics")
+        assert (status, "traefik_config_reloads_total" in body) == (200, True)
+        assert machine.answer(f"{public}/metrics", TLS)[0] == 404
+
+
 def test_without_a_route_it_answers_404(default: Machine) -> None:
     assert default.answer("http://127.0.0.1/")[0] == 404
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,22 @@ def test_every_target_is_up(watched: tuple[Machine, str]) -> None:
         if set(states.values()) == {"up"} or time.monotonic() > deadline:
             break
         time.sleep(0.5)
-    assert states == dict.fromkeys(["alertmanager", "edge", "node", "prometheus"], "up")
+    assert states == dict.fromkeys(["alertmanager", "edge", "node", "prometheus", "traefik"], "up")
+
+
+def test_an_app_that_tells_nothing_is_known_by_what_the_edge_counts(alternative: Machine) -> None:
+    """A route under the names that a deploy gives it, to a program that answers."""
+    router = {"shop-0": {"rule": "Host(`shop.test`)", "service": "shop-0"}}
+    service = {"shop-0": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:9115"}]}}}
+    route = json.dumps({"http": {"routers": router, "services": service}})
+    alternative.output(f"echo '{route}' > /opt/davit/edge/dynamic/shop.yml")
+    query = quote('app:requests:rate5m{app="shop"} > 0')
+    deadline = time.monotonic() + 90
+    while not asked(alternative, f"http://127.0.0.1:9090/watch/api/v1/query?query={query}")["result"]:
+        assert time.monotonic() < deadline
+        alternative.answer("http://127.0.0.1/-/healthy", "--header 'Host: shop.test'")
+        time.sleep(0.5)
+    alternative.output("rm /opt/davit/edge/dynamic/shop.yml")
 
 
 def test_all_of_it_listens_on_loopback_alone(either: Machine) -> None:
