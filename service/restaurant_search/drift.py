@@ -165,7 +165,10 @@ class CatalogueDrift:
 
 @dataclass(frozen=True)
 class QueryDrift:
-    """What the window says. Without enough requests there is no verdict: `psi` is empty, the others are None."""
+    """What the window says. Without enough requests there is no verdict: `psi` is empty, the others are None.
+
+    A feature that too few of them have is not in `psi`.
+    """
 
     size: int
     psi: Mapping[str, float]
@@ -213,14 +216,13 @@ class Window:
             seen = list(self._seen)
         if len(seen) < ENOUGH:
             return QueryDrift(len(seen), {})
-        found = {
-            name: feature.psi(s.bins[name] for s in seen if name in s.bins)
-            for name, feature in self._reference.queries.items()
-        }
+        binned = {name: [s.bins[name] for s in seen if name in s.bins] for name in self._reference.queries}
+        # Not each search has each feature: one that found nothing has no cuisine.
+        enough = {name: bins for name, bins in binned.items() if len(bins) >= ENOUGH}
         errors = [s.error for s in seen if s.error is not None]
         return QueryDrift(
             size=len(seen),
-            psi=found,
+            psi={name: self._reference.queries[name].psi(bins) for name, bins in enough.items()},
             unknown_words=sum(s.unknown for s in seen) / max(1, sum(s.words for s in seen)),
             error=sum(errors) / len(errors) if errors else None,
         )

@@ -101,6 +101,15 @@ def test_queries_that_drift_are_told_from_clean_ones(model_dir: Path) -> None:
     assert (unseen.drift().unknown_words or 0) > 0.1
 
 
+@pytest.mark.parametrize(("found", "judged"), [(0, False), (ENOUGH - 1, False), (ENOUGH, True)])
+def test_a_feature_is_judged_by_as_many_searches_as_have_it(model_dir: Path, *, found: int, judged: bool) -> None:
+    """Of few its PSI is chance, and of none it is 0, which would say that nothing has moved."""
+    window = Window(Reference.read(model_dir))
+    for number, query in enumerate(synthetic.queries(2 * ENOUGH, seed=9)):
+        window.add(query, "Thai" if number < found else None, None)
+    assert set(window.drift().psi) == ({"query_words", "cuisine"} if judged else {"query_words"})
+
+
 @pytest.mark.parametrize(
     ("moved", "expected"),
     [
