@@ -73,7 +73,7 @@ class Service:
         if engine.reference is not None:
             self.window = Window(engine.reference)
             catalogue = CatalogueDrift.of(engine.reference, engine.entries)
-        self.metrics.loaded(about, self.window, catalogue)
+        self.metrics.loaded(about, self.window, catalogue, questions=bool(engine.questions))
         self.lifecycle.loaded(engine)
         fields = {
             "model_id": about.model_id,

@@ -59,17 +59,22 @@ class Metrics:
         )
         self.recall = Gauge("model_golden_recall_at_100", "Of the golden set's first 100.", by, registry=registry)
         self.f1 = Gauge("model_golden_f1", "Of that precision and recall.", by, registry=registry)
-        self.golden_run = Gauge(
-            "model_golden_last_run_timestamp_seconds", "When the golden set was last asked.", registry=registry
-        )
+        self.golden_run: Gauge | None = None
         self.model = Info("model", "The model that answers.", registry=registry)
         self.build = Info("build", "The release that answers.", registry=registry)
 
-    def loaded(self, about: Manifest, window: Window | None, catalogue: CatalogueDrift | None) -> None:
-        """Tell about the model from here on; without a reference there is no drift to tell."""
+    def loaded(
+        self, about: Manifest, window: Window | None, catalogue: CatalogueDrift | None, *, questions: bool
+    ) -> None:
+        """Tell about the model from here on: of drift only with a reference, of answers only with questions."""
         self.model.info({"id": about.model_id, "version": about.model_version})
         self.created.set(about.created_at)
         self.entries.set(about.restaurants)
+        if questions and self.golden_run is None:
+            # From now on and at 0: questions that nobody manages to ask are missed.
+            self.golden_run = Gauge(
+                "model_golden_last_run_timestamp_seconds", "When the golden set was last asked.", registry=self.registry
+            )
         if window is not None and catalogue is not None:
             self.registry.register(_Drift(window, catalogue))
 
@@ -79,7 +84,8 @@ class Metrics:
             self.precision.labels(group).set(score.precision)
             self.recall.labels(group).set(score.recall)
             self.f1.labels(group).set(score.f1)
-        self.golden_run.set(when)
+        if self.golden_run is not None:
+            self.golden_run.set(when)
 
     def render(self) -> bytes:
         """Return the exposition in Prometheus' text format."""

@@ -225,6 +225,23 @@ def test_a_model_without_a_reference_serves_all_the_same(model_dir: Path) -> Non
         assert not [name for name in samples(client) if "drift" in name]
 
 
+def test_a_model_without_questions_does_not_miss_their_answers(model_dir: Path) -> None:
+    """With questions that are never asked, the time of the last run is told all the same: it is 0."""
+    engine = Engine.load(model_dir)
+    bare = Engine(engine.about, engine._model, engine.entries)
+    with TestClient(create_app(Service(Settings(), load=lambda: bare))) as client:
+        wait_ready(client)
+        assert not [name for name in samples(client) if "golden" in name]
+
+    def fail() -> None:
+        raise RuntimeError
+
+    engine.run_golden = fail  # type: ignore[method-assign,assignment]
+    with TestClient(create_app(Service(Settings(), load=lambda: engine))) as client:
+        wait_ready(client)
+        assert samples(client)["model_golden_last_run_timestamp_seconds"] == 0
+
+
 def test_questions_are_valid_requests(client: TestClient) -> None:
     """Each line of the golden set is a request that the interface takes."""
     path = Path(__file__).parents[1] / "golden.jsonl"
