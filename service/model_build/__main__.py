@@ -74,7 +74,7 @@ def build(options: argparse.Namespace) -> Origin:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="model_build", description=__doc__)
+    parser = argparse.ArgumentParser(prog="model_build", description=__doc__, fromfile_prefix_chars="@")
     parser.add_argument("--model", choices=sorted(MODEL_IDS), default="minilm")
     parser.add_argument("--out", type=Path, required=True, help="the directory to write")
     parser.add_argument("--catalogue", type=Path, help=".jsonl or .csv; without it, a synthetic one is generated")
