@@ -14,8 +14,8 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     gate_run,
     gates,
     golden_set,
+    http_client,
     metric_checks,
-    probe,
     quality,
     shadow,
     store,
@@ -326,7 +326,7 @@ def gate_of(wanted: Release) -> Gate:
 
 def ask(gate: Gate, check: HttpCheck) -> Answer:
     """Ask what ``check`` says, straight at the release's own port."""
-    return probe.ask(
+    return http_client.ask(
         check.url, method=check.method, headers=check.headers, body=check.body, timeout=gate.request_timeout
     )
 

@@ -14,8 +14,8 @@ from typing import Any
 from ansible_collections.davit.ec2.plugins.module_utils import routes
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer
+from ansible_collections.davit.ec2.plugins.module_utils.http_client import ask
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
-from ansible_collections.davit.ec2.plugins.module_utils.probe import ask
 from ansible_collections.davit.ec2.plugins.module_utils.routes import CANARY_HEADER, RELEASE_HEADER, Endpoint
 
 TLS_ENTRY_POINT = "websecure"

@@ -21,9 +21,9 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     exported,
     gates,
     journal,
+    load_probe_unit,
     masking,
     plan,
-    probing,
     recovery,
     store,
     switching,
@@ -91,7 +91,7 @@ def _conclude(
     layout = session.layout
     store.point(layout.live, layout.release(name))
     store.point(layout.last_good, layout.release(name))
-    seen, adopted = probing.stop(layout), takeover.told(layout, name)
+    seen, adopted = load_probe_unit.stop(layout), takeover.told(layout, name)
     note(session, name, result, probe=_in_short(seen), adopted=adopted, **more)
     takeover.complete(layout)
     session.close()
@@ -240,7 +240,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     store.point(layout.live, layout.release(what.live) if what.live else None)
     logs = logs or mask.texts(candidate.last_words(project, engine))
     adopted = {} if what.live else takeover.give_back(layout, engine, patience)
-    seen = probing.stop(layout)
+    seen = load_probe_unit.stop(layout)
     served = not stays and (what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH))
     result = plan.ROLLED_BACK if served else plan.FAILED
     if "recovered_by" in more and not blamed and not served:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import probe, store
+from ansible_collections.davit.ec2.plugins.module_utils import http_client, store
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -230,7 +230,7 @@ class Stack:
     def _reload(self, url: str) -> None:
         end = time.monotonic() + 30
         while True:
-            answer = probe.ask(url, method="POST")
+            answer = http_client.ask(url, method="POST")
             if answer.status == 200:
                 return
             if time.monotonic() > end:
@@ -240,7 +240,7 @@ class Stack:
     def _await(self, ready: Sequence[str], timeout: float) -> None:
         end = time.monotonic() + timeout
         for url in ready:
-            while (answer := probe.ask(url)).status != 200:
+            while (answer := http_client.ask(url)).status != 200:
                 if time.monotonic() > end:
                     words = {c.service: self.engine.logs(c.id, 10) for c in self.engine.containers(self.project)}
                     raise DavitError(

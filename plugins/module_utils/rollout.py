@@ -23,9 +23,9 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     gates,
     host,
     journal,
+    load_probe_unit,
     masking,
     metric_checks,
-    probing,
     quality,
     store,
     switching,
@@ -106,10 +106,10 @@ def try_candidate(session: Session, wanted: Release, engine: Engine) -> dict[str
         session.advance(journal.START)
         exported.refresh(layout, engine)
         old = _former(session)
-        probing.start(layout, old or wanted, float(session.setting("probe_rate", 0)))
+        load_probe_unit.start(layout, old or wanted, float(session.setting("probe_rate", 0)))
         if old is not None and session.setting("stop_first", False):
             if float(session.setting("probe_rate", 0)) > 0:
-                probing.await_first_answer(layout)
+                load_probe_unit.await_first_answer(layout)
             candidate.stop(old, engine, patience.stop_timeout)
         drill_unit.begin(layout, wanted)
         candidate.start(
@@ -208,7 +208,7 @@ def _watch(session: Session, wanted: Release, engine: Engine, seconds: float, wh
     metrics = quality.looks(candidate.quality_of(wanted).at(metric_checks.SOAK), way)
 
     def others() -> list[Look]:
-        seen = probing.look(session.layout, gate.failures)
+        seen = load_probe_unit.look(session.layout, gate.failures)
         return ([] if seen is None else [seen]) + metrics()
 
     verdict = run_soak(
@@ -247,7 +247,7 @@ def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any]
         verify(layout, target, engine)
         session.advance(journal.START, release=name, previous=store.pointed(layout.live) or "")
         old = _former(session)
-        probing.start(layout, old or target, float(session.setting("probe_rate", 0)))
+        load_probe_unit.start(layout, old or target, float(session.setting("probe_rate", 0)))
         if old is not None and old.id != target.id and session.setting("stop_first", False):
             candidate.stop(old, engine, patience.stop_timeout)
         candidate.start(layout, target, engine, patience.start_timeout, forward=False, interrupted=session.abort_cause)

@@ -11,10 +11,10 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
     exported,
     gates,
+    http_client,
     journal,
     leases,
     plan,
-    probe,
     store,
     switching,
 )
@@ -85,7 +85,7 @@ def _model(live: Release) -> str:
     """The model that the live service says it uses; empty when it is not asked or does not say."""
     if not live.model_probe or not live.endpoints:
         return ""
-    answer = probe.ask(live.endpoints[0].url + live.model_probe["path"], timeout=3)
+    answer = http_client.ask(live.endpoints[0].url + live.model_probe["path"], timeout=3)
     try:
         seen = gates.value_at(json.loads(answer.body), live.model_probe["key"])
     except ValueError:

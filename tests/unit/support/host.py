@@ -25,8 +25,8 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     exported,
     journal,
     leases,
+    load_probe_unit,
     plan,
-    probing,
     rollout,
     routes,
     store,
@@ -355,8 +355,8 @@ def install(host: Host, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(agent, "install", lambda *_: None)
     patch.setattr(agent, "Engine", lambda: host)
     # What the host's systemd would do.
-    patch.setattr(probing, "start", lambda *_: None)
-    patch.setattr(probing, "stop", lambda *_: {})
+    patch.setattr(load_probe_unit, "start", lambda *_: None)
+    patch.setattr(load_probe_unit, "stop", lambda *_: {})
     patch.setattr(tidy, "start", lambda *_: None)
     # What monitoring reads is made of all this and changes nothing of it.
     patch.setattr(exported, "refresh", lambda *_: None)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import drill_run, probe
+from ansible_collections.davit.ec2.plugins.module_utils import drill_run, http_client
 from ansible_collections.davit.ec2.plugins.module_utils.drill import Drill
 from ansible_collections.davit.ec2.plugins.module_utils.drill_run import MARKS, Watcher
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
@@ -111,10 +111,10 @@ def test_a_proxy_notes_the_first_spoiled_answer(tmp_path: Path) -> None:
         front: int = free.getsockname()[1]
     with Run(Drill("never_ready", ("web",), {front: 9}), tmp_path) as run:
         assert run.marks == {}
-        assert probe.ask(f"http://127.0.0.1:{front}/").status == 503
+        assert http_client.ask(f"http://127.0.0.1:{front}/").status == 503
         until(lambda: "visible" in run.marks)
     assert run.kills == 0
-    assert probe.ask(f"http://127.0.0.1:{front}/").error == "connection refused"
+    assert http_client.ask(f"http://127.0.0.1:{front}/").error == "connection refused"
 
 
 def test_the_time_of_the_verdict_is_that_of_its_file(tmp_path: Path) -> None:

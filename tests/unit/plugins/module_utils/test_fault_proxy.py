@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import drill, gates, probe
+from ansible_collections.davit.ec2.plugins.module_utils import drill, gates, http_client
 from ansible_collections.davit.ec2.plugins.module_utils.drill import Drill
 from ansible_collections.davit.ec2.plugins.module_utils.fault_proxy import FaultProxy, emptied
 from ansible_collections.davit.ec2.plugins.module_utils.gate_run import run_gate
@@ -89,7 +89,7 @@ def drilled(kind: str, back: int, seen: list[float], **more: Any) -> Iterator[Ga
 
 def judged(gate: Gate) -> dict[str, Any]:
     def ask(check: HttpCheck) -> Answer:
-        return probe.ask(
+        return http_client.ask(
             check.url, method=check.method, headers=check.headers, body=check.body, timeout=gate.request_timeout
         )
 
@@ -120,7 +120,7 @@ def test_each_fault_fails_the_gate_by_what_it_is(good: int, kind: str, cause: st
 
 def test_a_slow_answer_is_a_right_one(good: int) -> None:
     with drilled("slow", good, [], max_latency_ms=100) as gate:
-        answer = probe.ask(gate.http[1].url, method="POST", body="x")
+        answer = http_client.ask(gate.http[1].url, method="POST", body="x")
     assert 0.2 <= answer.seconds < 2
     assert json.loads(answer.body)["sent"] == "x"
 
@@ -142,7 +142,7 @@ def test_what_is_spared_passes_unchanged_over_one_connection(good: int) -> None:
 
 def test_a_container_that_does_not_listen_yet_gives_no_answer() -> None:
     with drilled("wrong_answers", free_port(), []) as gate:
-        answer = probe.ask(gate.http[0].url, timeout=2)
+        answer = http_client.ask(gate.http[0].url, timeout=2)
     assert answer.error is not None
 
 
@@ -150,7 +150,7 @@ def test_the_end_does_not_wait_for_what_is_delayed(good: int) -> None:
     answers: list[Answer] = []
     seen: list[float] = []
     with drilled("slow", good, seen, max_latency_ms=60_000) as gate:
-        asking = threading.Thread(target=lambda: answers.append(probe.ask(gate.http[1].url, timeout=30)))
+        asking = threading.Thread(target=lambda: answers.append(http_client.ask(gate.http[1].url, timeout=30)))
         asking.start()
         while not seen:
             time.sleep(0.01)
@@ -163,8 +163,8 @@ def test_the_end_does_not_wait_for_what_is_delayed(good: int) -> None:
 def test_the_port_is_free_after_the_end(good: int) -> None:
     with drilled("never_ready", good, []) as gate:
         url = gate.http[0].url
-        assert probe.ask(url).status == 503
-    assert probe.ask(url).error == "connection refused"
+        assert http_client.ask(url).status == 503
+    assert http_client.ask(url).error == "connection refused"
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     host,
     journal,
     leases,
+    load_probe_unit,
     plan,
-    probing,
     rollout,
     routes,
     store,
@@ -93,8 +93,8 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppLayout:
     monkeypatch.setattr(edge, "await_release", lambda *_: None)
     # What the host's systemd would do.
     monkeypatch.setattr(tidy, "start", lambda *_: None)
-    monkeypatch.setattr(probing, "start", lambda *_: None)
-    monkeypatch.setattr(probing, "stop", lambda *_: {})
+    monkeypatch.setattr(load_probe_unit, "start", lambda *_: None)
+    monkeypatch.setattr(load_probe_unit, "stop", lambda *_: {})
     return made
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import agent, load_probe, probing, store
+from ansible_collections.davit.ec2.plugins.module_utils import agent, load_probe, load_probe_unit, store
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
 
@@ -28,8 +28,8 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AppLayout:
 
 def test_a_probe_that_has_not_written_yet_is_ended_as_well(layout: AppLayout, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
-    monkeypatch.setattr(probing, "run", lambda argv, **_: ran.append(" ".join(argv)))
-    assert probing.stop(layout) == {}
+    monkeypatch.setattr(load_probe_unit, "run", lambda argv, **_: ran.append(" ".join(argv)))
+    assert load_probe_unit.stop(layout) == {}
     assert ran == ["systemctl stop davit-probe-shop.service"]
 
 
@@ -63,7 +63,7 @@ def test_a_probe_that_fell_silent_is_no_evidence(
 ) -> None:
     store.write_json(layout.probe, {"requests": 90, "failures": 0, "ended": False, **seen})
     os.utime(layout.probe, (time.time() - age,) * 2)
-    look = probing.look(layout, 3)
+    look = load_probe_unit.look(layout, 3)
     assert look is not None
     assert (look.holds, look.pending, look.hopeless) == (holds, pending, seen.get("failed_in_a_row") == 3)
 
@@ -72,4 +72,4 @@ def test_a_probe_that_fell_silent_is_no_evidence(
 def test_the_probe_asks_as_a_client_would(tls: bool, url: str) -> None:
     gate = {"http": [{"path": "/readyz", "readiness": True}]}
     endpoints = (Endpoint(Route("web", 80, ("a.example",)), 20000),)
-    assert probing.target_of(cast("Release", SimpleNamespace(endpoints=endpoints, gate=gate)), tls).url == url
+    assert load_probe_unit.target_of(cast("Release", SimpleNamespace(endpoints=endpoints, gate=gate)), tls).url == url
