@@ -10,6 +10,8 @@ from moto.ec2.models.instances import StateReason
 
 from lab.bridge.model import Host, Rule, State
 
+IMAGES = {"ami-0da71700000024042": "davit-lab/baked:trixie"}
+"""What a host is made of, by its AMI (lab/aws/amis.json), where that is not the usual one."""
 _STATES = {"running": State.RUNNING, "pending": State.RUNNING, "terminated": State.GONE, "shutting-down": State.GONE}
 
 
@@ -52,6 +54,7 @@ def _host(instance: Any) -> Host:
         boots=getattr(instance, "davit_boots", 0),
         public_key=material.strip(),
         rules=_rules(instance),
+        image=IMAGES.get(instance.image_id, ""),
     )
 
 

@@ -152,7 +152,7 @@ class Containers:
         # The engine's word for --security-opt systempaths=unconfined.
         settings["MaskedPaths"], settings["ReadonlyPaths"] = [], []
         arguments = {
-            "image": self._settings.image,
+            "image": host.image or self._settings.image,
             "command": ["/sbin/init", *(_LEGACY_CGROUPS if self._legacy else [])],
             "name": self.name(host.instance_id),
             "hostname": "ip-" + host.private_ip.replace(".", "-"),

@@ -54,6 +54,8 @@ class Host:
     boots: int
     public_key: str
     rules: tuple[Rule, ...]
+    image: str = ""
+    """That of its AMI; the usual one when empty."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from lab.images import build_and_push
+from lab.images import bake, build_and_push
 from tests.e2e.support.aftermath import told
 from tests.e2e.support.fleet import Fleet
 from tests.e2e.support.host import Host
@@ -27,6 +27,8 @@ GOOD = {"tiny": ["v1", "v2", "v3", "large", "r1", "r2", "r3", "r4", "r5"], "tiny
 TARGETS = {"tiny-db:v1": "db", "tiny:large": "large"}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 """Number of this process, from 0; two of them may break things at the same time, each on a host of its own."""
+BAKED_AMI = "ami-0da71700000024042"
+"""The lab's AMI with an engine in it."""
 BAD = ["exits", "never-ready", "answers-500", "search-500", "impostor"]
 
 
@@ -43,6 +45,8 @@ def one_host(network: str) -> dict[str, Any]:
         # Both have tests of their own, and cost the others time.
         "ec2_instance_recovery_alarm": False,
         "monitoring_enabled": False,
+        # With an engine in it, since most of these are not about how it gets there.
+        "ec2_instance_image_id": BAKED_AMI,
     }
 
 
@@ -85,13 +89,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFleet:
 
 
 def fill_registry() -> None:
-    """Good and bad images, in the registry that the hosts know as ghcr.io."""
+    """Good and bad images, in the registry that the hosts know as ghcr.io, and the image of the hosts themselves."""
     with (ROOT / ".lab/test-images.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _fill_registry()
 
 
 def _fill_registry() -> None:
+    bake()
     for name, tags in GOOD.items():
         for tag in tags:
             target = TARGETS.get(f"{name}:{tag}", "tiny")
@@ -111,7 +116,9 @@ def _left_open() -> Iterator[None]:
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A provisioned and configured host without any release, which is gone again at the end."""
     fill_registry()
-    settings = {**one_host(f"10.{70 + int(WORKER)}"), "host_baseline_automatic_reboot": True}
+    # From the AMI that a fleet has by default, on which everything is yet to be installed.
+    bare = {"ec2_instance_image_id": "", "host_baseline_automatic_reboot": True}
+    settings = {**one_host(f"10.{70 + int(WORKER)}"), **bare}
     fleet = Fleet.declare(f"e2e-{WORKER}", tmp_path_factory.mktemp("inventory"), settings)
     if fleet.rest():
         fleet.destroy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import yaml
 from tests.e2e.support.aws_between import AwsBetween, aws_between
 from tests.e2e.support.fleet import REGION, Fleet, client_of, ec2_client
 from tests.e2e.support.playbook import ROOT, Result, run_playbook
+from tests.e2e.support.wrong_fleets import WRONG, run_wrong
 
 HOSTS = ["e2e-provision-1", "e2e-provision-2"]
 # One network per module that makes a fleet, so that two of them never meet.
@@ -95,43 +97,19 @@ def repair(fleet: Fleet, first_run: Result) -> Repair:
     return Repair(before, addresses, fleet.run("provision", "--check"), fleet.run("provision"))
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"security_group_ssh_cidrs": ["0.0.0.0/0"]}, "Port 22 (SSH) would be open to the world by 0.0.0.0/0"),
-        (
-            {"security_group_extra_rules": [{"proto": "all", "cidr_ipv6": "::/0"}]},
-            "Every port would be open to the world by ::/0",
-        ),
-        (
-            {"security_group_public_ports": [80, 443, 8000]},
-            "Port 8000 (a service without the edge) would be open to the world by 0.0.0.0/0, ::/0. Instead, let",
-        ),
-        (
-            {
-                "security_group_extra_rules": [{"proto": "tcp", "ports": ["5000-6000"], "cidr_ip": "0.0.0.0/0"}],
-                "security_group_world_ports_allowed": [8000],
-            },
-            "Port 5432 (PostgreSQL) would be open to the world by 0.0.0.0/0",
-        ),
-        ({"ec2_instance_profile": "own"}, "both ec2_instance_profile ('own') and"),
-        ({"security_group_ssh_cidrs": ["my office"]}, "'my office' in the security group's rules is not a network"),
-        ({"security_group_ssh_cidrs": []}, "security_group_ssh_cidrs is empty"),
-        ({"ec2_instance_public_key_file": "nowhere.pub"}, "ec2_instance_public_key_file ('nowhere.pub') is not there"),
-        ({"ec2_instance_names": ["one", "one"]}, "names a host twice (one, one)"),
-        ({"ec2_instance_count": 0}, "set ec2_instance_count to 1 or more"),
-        ({"ec2_instance_aws": {}}, "ec2_instance_aws has no region"),
-        ({"ec2_instance_vpc_id": "vpc-1"}, "name those to use in ec2_instance_subnet_ids"),
-        ({"ec2_instance_count": "many"}, "ec2_instance_count"),
-    ],
-    ids=str,
-)
-def test_a_wrong_declaration_is_refused_before_anything_is_made(
-    fleet: Fleet, wrong: dict[str, Any], message: str
-) -> None:
-    result = fleet.run("provision", **wrong)
-    assert result.rc != 0, str(result)
-    assert message in result.output, str(result)
+@pytest.fixture(scope="module")
+def refusals(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Each wrong declaration, in one run."""
+    return run_wrong(fleet, tmp_path_factory.mktemp("wrong"))
+
+
+@pytest.mark.parametrize("number", range(len(WRONG)), ids=lambda number: str(WRONG[number][0]))
+def test_a_wrong_declaration_is_refused_before_anything_is_made(refusals: Result, fleet: Fleet, number: int) -> None:
+    stats = refusals.stats[f"wrong-{number}"]
+    assert (stats.failed, stats.changed) == (1, 0), str(refusals)
+    told = re.search(rf"fatal: \[wrong-{number}\]: (.*?)(?=fatal: |TASK \[|PLAY RECAP)", refusals.output)
+    assert told, str(refusals)
+    assert WRONG[number][1] in told[1]
     assert fleet.rest() == {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from lab import images
 from lab.aws import patches
 from lab.bridge import cloud
 from lab.bridge.model import Rule, State
@@ -116,3 +118,9 @@ def test_what_happened_to_a_host_is_told(ec2: Any) -> None:
     cloud.fail_launch(instance_id, "no room")
     assert shown()["State"]["Name"] == "terminated"
     assert shown()["StateReason"]["Message"] == "Server.InternalError: no room"
+
+
+def test_what_hosts_are_made_of_belongs_to_an_ami_that_aws_has() -> None:
+    known = {ami["ami_id"] for ami in json.loads((images.ROOT / "lab/aws/amis.json").read_text(encoding="utf-8"))}
+    assert set(cloud.IMAGES) <= known
+    assert set(cloud.IMAGES.values()) == {images.BAKED.name}
