@@ -45,7 +45,8 @@ def run_wrong(fleet: Fleet, folder: Path) -> Result:
 
     Each is a host, wrong-0 and so on, and each host is this machine.
     """
-    hosts = {f"wrong-{number}": {"ansible_connection": "local", **wrong} for number, (wrong, _said) in enumerate(WRONG)}
+    local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    hosts = {f"wrong-{number}": {**local, **wrong} for number, (wrong, _said) in enumerate(WRONG)}
     inventory, play = folder / "hosts.yml", folder / "play.yml"
     inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
     role = {"name": "Declare", "hosts": "wrong-*", "gather_facts": False, "roles": ["davit.ec2.ec2_instance"]}
