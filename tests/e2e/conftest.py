@@ -57,7 +57,7 @@ ON_ONE_HOST = {
 """Modules that follow each other on the host of a process. Those of the service find it without a release of it."""
 
 LONGEST_FIRST = [
-    *("stacks", "service", "test_monitoring", "test_provision"),
+    *("stacks", "service", "test_monitoring", "test_provision", "test_secrets", "test_tls"),
     *("test_faults_killed", "test_faults_host", "test_fleet", "test_faults_interrupted", "test_faults_registry"),
 ]
 """So that none of them runs alone at the end; the summary tells what each module took."""
