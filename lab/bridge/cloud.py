@@ -8,10 +8,8 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.instances import StateReason
 
-from lab.bridge.model import Host, Rule, State
+from lab.bridge.model import IMAGES, Host, Rule, State
 
-IMAGES = {"ami-0da71700000024042": "davit-lab/baked:trixie"}
-"""What a host is made of, by its AMI (lab/aws/amis.json), where that is not the usual one."""
 _STATES = {"running": State.RUNNING, "pending": State.RUNNING, "terminated": State.GONE, "shutting-down": State.GONE}
 
 

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+BAKED_AMI = "ami-0da71700000024042"
+"""Of lab/aws/amis.json: its hosts have an engine in them."""
+IMAGES = {BAKED_AMI: "davit-lab/baked:trixie"}
+"""What a host is made of, by its AMI, where that is not the usual one."""
 USUAL_PORTS = frozenset({22, 80, 443, 8000, 8080, 9090, 9100, 3000})
 """Where a rule opens more ports than WIDE, the front answers on those of them that anyone would try."""
 WIDE = 256

@@ -225,7 +225,9 @@ def test_a_model_without_a_reference_serves_all_the_same(model_dir: Path) -> Non
         assert not [name for name in samples(client) if "drift" in name]
 
 
-def test_a_model_without_questions_does_not_miss_their_answers(model_dir: Path) -> None:
+def test_a_model_without_questions_does_not_miss_their_answers(
+    model_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With questions that are never asked, the time of the last run is told all the same: it is 0."""
     engine = Engine.load(model_dir)
     bare = Engine(engine.about, engine._model, engine.entries)
@@ -236,7 +238,7 @@ def test_a_model_without_questions_does_not_miss_their_answers(model_dir: Path) 
     def fail() -> None:
         raise RuntimeError
 
-    engine.run_golden = fail  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(engine, "run_golden", fail)
     with TestClient(create_app(Service(Settings(), load=lambda: engine))) as client:
         wait_ready(client)
         assert samples(client)["model_golden_last_run_timestamp_seconds"] == 0

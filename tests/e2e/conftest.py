@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from lab.bridge.model import BAKED_AMI
 from lab.images import bake, build_and_push
 from tests.e2e.support.aftermath import told
 from tests.e2e.support.fleet import Fleet
@@ -27,8 +28,6 @@ GOOD = {"tiny": ["v1", "v2", "v3", "large", "r1", "r2", "r3", "r4", "r5"], "tiny
 TARGETS = {"tiny-db:v1": "db", "tiny:large": "large"}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 """Number of this process, from 0; two of them may break things at the same time, each on a host of its own."""
-BAKED_AMI = "ami-0da71700000024042"
-"""The lab's AMI with an engine in it."""
 BAD = ["exits", "never-ready", "answers-500", "search-500", "impostor"]
 
 

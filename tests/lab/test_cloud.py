@@ -13,7 +13,7 @@ from moto import mock_aws
 from lab import images
 from lab.aws import patches
 from lab.bridge import cloud
-from lab.bridge.model import Rule, State
+from lab.bridge.model import IMAGES, Rule, State
 
 
 @pytest.fixture
@@ -122,5 +122,5 @@ def test_what_happened_to_a_host_is_told(ec2: Any) -> None:
 
 def test_what_hosts_are_made_of_belongs_to_an_ami_that_aws_has() -> None:
     known = {ami["ami_id"] for ami in json.loads((images.ROOT / "lab/aws/amis.json").read_text(encoding="utf-8"))}
-    assert set(cloud.IMAGES) <= known
-    assert set(cloud.IMAGES.values()) == {images.BAKED.name}
+    assert set(IMAGES) <= known
+    assert set(IMAGES.values()) == {images.BAKED.name}
