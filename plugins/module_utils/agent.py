@@ -33,7 +33,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
-from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout, apps_of
 
 PACKAGE = "ansible_collections.davit.ec2.plugins.module_utils"
 UNITS = Path("/etc/systemd/system")
@@ -126,7 +126,9 @@ def _imports(source: str) -> list[str]:
 
 
 def install(layout: AppLayout) -> None:
-    """Have programs and units in place, and the timer running. Without systemd the next deploy recovers."""
+    """Have programs, units and room for a way back in place, and the timer running. Without systemd the next deploy
+    recovers."""
+    store.keep_reserve(layout)
     made = archive()
     for path in (layout.agent, layout.program):
         _replace(path, made, 0o700)
@@ -159,8 +161,7 @@ def recover_all(root: str) -> int:
     With nothing left to look after, the timer stops itself.
     """
     failed = 0
-    apps = [AppLayout(path.parent.name, root) for path in sorted(Path(root).glob("apps/*/deploy.json"))]
-    for layout in apps:
+    for layout in [app for app in apps_of(root) if app.journal.exists()]:
         # Before the work, which may take a release away, and its secrets with it.
         mask = masking.mask_of(layout)
         try:

@@ -28,14 +28,14 @@ from ansible_collections.davit.ec2.plugins.module_utils.doctor import Finding, S
 from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import last_words
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
-from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout, apps_of
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
 _STAND_IN = "TRAEFIK DEFAULT CERT"
 
 
 def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str, str, str]) -> list[Finding]:
-    """Everything. ``login`` is registry, user and password; without a user no image is asked for."""
+    """All findings on this host. ``login`` is registry, user and password; without a user no image is asked for."""
     engine_version = _said("docker", "version", "--format", "{{.Server.Version}}")
     findings = doctor.judge_docker(
         engine_version,
@@ -70,13 +70,11 @@ def _said(*argv: str) -> str:
 
 def _live(root: str) -> dict[str, Release]:
     found = {}
-    for path in sorted(Path(root).glob("apps/*/live")):
-        with contextlib.suppress(DavitError):
-            layout = AppLayout(path.parent.name, root)
-            name = store.pointed(layout.live)
-            release = candidate.load_or_none(layout, name) if name else None
-            if release is not None:
-                found[layout.app] = release
+    for layout in apps_of(root):
+        name = store.pointed(layout.live)
+        release = candidate.load_or_none(layout, name) if name else None
+        if release is not None:
+            found[layout.app] = release
     return found
 
 

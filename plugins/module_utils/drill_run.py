@@ -153,7 +153,7 @@ def look(layout: AppLayout, engine: Engine) -> dict[str, Any]:
         raise DavitError(f"Nothing is live of {layout.app}, so there is nothing to drill. Deploy it first.")
     live = candidate.load(layout, name)
     tls = edge.uses_tls(layout)
-    answers = [edge.answering_release(endpoint, tls)[0] for endpoint in live.endpoints]
+    answers = [edge.answering_release(endpoint, tls) for endpoint in live.endpoints]
     return {
         "live": name,
         "last_good": store.pointed(layout.last_good),

@@ -37,6 +37,15 @@ def uses_tls(layout: AppLayout) -> bool:
     return TLS_ENTRY_POINT in static.get("entryPoints", {})
 
 
+def route_texts(directory: Path, apart: str) -> dict[str, str]:
+    """Name to content of all that the edge loads from ``directory``, but for the file ``apart``."""
+    return {
+        path.name: path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted(directory.glob("*"))
+        if path.suffix in (".yml", ".yaml", ".toml") and path.name != apart
+    }
+
+
 def read_routes(layout: AppLayout) -> dict[str, dict[str, Any]]:
     """App to route document for every *other* app of this host.
 
@@ -44,11 +53,7 @@ def read_routes(layout: AppLayout) -> dict[str, dict[str, Any]]:
     start because of it, so nothing is switched until it is mended. This app's own file is about to
     be replaced.
     """
-    texts = {
-        path.name: path.read_text(errors="replace")
-        for path in sorted(layout.routes.glob("*"))
-        if path.suffix in (".yml", ".yaml", ".toml") and path != layout.route
-    }
+    texts = route_texts(layout.routes, layout.route.name)
     broken = routes.broken_routes(texts)
     if broken:
         named = "; ".join(f"{layout.routes}/{name}: {why}" for name, why in broken.items())
@@ -126,10 +131,9 @@ def ask_edge(endpoint: Endpoint, tls: bool) -> Answer:
     return ask(address_of(endpoint, tls), method="HEAD", timeout=5, address="127.0.0.1")
 
 
-def answering_release(endpoint: Endpoint, tls: bool) -> tuple[str | None, Answer]:
+def answering_release(endpoint: Endpoint, tls: bool) -> str | None:
     """Which release the edge says it is; None when it names none."""
-    answer = ask_edge(endpoint, tls)
-    return answer.headers.get(RELEASE_HEADER), answer
+    return ask_edge(endpoint, tls).headers.get(RELEASE_HEADER)
 
 
 def await_canary(endpoints: Sequence[Endpoint], value: str, tls: bool, timeout: float) -> None:

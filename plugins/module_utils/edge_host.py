@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ansible_collections.davit.ec2.plugins.module_utils import edge
 from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     CONFIG_LABEL,
     EDGE_FILE,
@@ -116,9 +117,7 @@ class EdgeHost:
         The edge's own is about to be replaced.
         """
         routes = self.directory / "dynamic"
-        apps = (path for path in sorted(routes.glob("*.y*ml")) if path.name != EDGE_FILE)
-        texts = {path.name: path.read_text(encoding="utf-8") for path in apps}
-        broken = broken_routes(texts)
+        broken = broken_routes(edge.route_texts(routes, EDGE_FILE))
         if broken:
             listed = "; ".join(f"{routes / name}: {reason}" for name, reason in sorted(broken.items()))
             raise DavitError(

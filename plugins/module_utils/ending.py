@@ -7,7 +7,6 @@ Each may itself die at any line and be called again: what it has done is seen on
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -71,6 +70,8 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     """
     layout, patience = session.layout, patience_of(session)
     drill.refuse_pass(wanted.drill, soaked=True)
+    if store.is_full(layout) and store.pointed(layout.last_good) != wanted.id:
+        raise DavitError("The host's disk has become full, and a release is not good while that is so.")
     session.advance(journal.FINISH)
     warnings: list[str] = []
     if session.journal.previous not in ("", wanted.id):
@@ -152,7 +153,7 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
     if what.action == recovery.FINISH:
         try:
             return _complete(session, what, engine, cause=gone, recovered_by=by)
-        except DavitError as error:
+        except (DavitError, OSError) as error:
             if what.candidate == store.pointed(layout.last_good):
                 return _keep_last_good(session, what, engine, error, cause=gone, recovered_by=by)
             # It cannot be completed, and what served before still can.
@@ -171,7 +172,7 @@ def _complete(session: Session, what: Recovery, engine: Engine, **more: Any) -> 
 
 
 def _keep_last_good(
-    session: Session, what: Recovery, engine: Engine, error: DavitError, *, cause: str, **more: Any
+    session: Session, what: Recovery, engine: Engine, error: Exception, *, cause: str, **more: Any
 ) -> Ended:
     """Free the lock of what is the last good release already and does not run: nothing is left to decide, and what
     replaces it, a deploy or a rollback, needs the lock."""
@@ -194,7 +195,7 @@ def _judge(session: Session, what: Recovery, engine: Engine) -> Recovery:
         store.point(layout.live, layout.release(wanted.id))
         switching.resume(layout, wanted, what.otherwise, engine, patience_of(session))
         verdict = candidate.watch(wanted, engine)
-    except DavitError as error:
+    except (DavitError, OSError) as error:
         verdict = {"verdict": gates.FAIL, "cause": str(error)}
     if verdict["verdict"] == gates.PASS:
         return Recovery(recovery.FINISH, what.candidate, what.candidate, "its gate passed")
@@ -213,8 +214,8 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     mask = masking.mask_of(layout)
     cause = mask.text(cause)
     if blamed and not session.journal.failed:
-        # Not on a full disk, which a failed release may have filled: its traffic has to go back all the same.
-        with contextlib.suppress(OSError):
+        # A failed release may have filled the disk, and its traffic has to go back all the same.
+        with store.unless_full():
             session.advance(phase, failed=cause)
     journal.enter(journal.REVERT)
     if what.action == recovery.FORGET:
@@ -239,6 +240,9 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
         drill_unit.end(layout)
     store.point(layout.live, layout.release(what.live) if what.live else None)
     logs = logs or mask.texts(candidate.last_words(project, engine))
+    if not stays and session.journal.action == plan.DEPLOY and store.is_full(layout):
+        # Now and not in the clean-up: it may be what fills the disk, and take the room for its own record.
+        tidy.attempt(warnings, partial(engine.remove_project, project))
     adopted = {} if what.live else takeover.give_back(layout, engine, patience)
     seen = load_probe_unit.stop(layout)
     served = not stays and (what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH))
@@ -376,6 +380,7 @@ def note(session: Session, name: str, result: str, **more: Any) -> None:
     }
     if known is not None and known.secrets:
         line["secrets"] = {key: told_origin(origin) for key, origin in known.secrets.items()}
+    store.make_room(layout)
     store.append_history(layout, masking.mask_of(layout).record(line))
 
 

@@ -30,7 +30,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.hardening import harden
 from ansible_collections.davit.ec2.plugins.module_utils.jobs import order_of_jobs
 from ansible_collections.davit.ec2.plugins.module_utils.journal import FETCH, Session
-from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout, apps_of
 from ansible_collections.davit.ec2.plugins.module_utils.preflight import (
     Staged,
     keep_digests,
@@ -42,7 +42,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.release import Image, Re
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint
 from ansible_collections.davit.ec2.plugins.module_utils.running_file import Names
 
-HOST_LOCK_WAIT = 60.0
+PORTS_LOCK_WAIT = 60.0
 """Seconds for another app of this host to be given its ports."""
 
 
@@ -171,7 +171,7 @@ def fetch(session: Session, stage_dir: Path, options: FetchOptions, engine: Engi
     _require_room(staged, pinned, live, [i for i in images if not engine.has_image(i)], engine)
     brought = _pull(images, options.pull_timeout, engine)
     try:
-        with store.locked(layout.host_lock, HOST_LOCK_WAIT):
+        with store.locked(layout.ports_lock, PORTS_LOCK_WAIT):
             release = _describe(layout, state, staged, pinned, options, environment_names)
             # Before it is there, so that whoever recovers knows of it.
             session.advance(FETCH, release=release.id, previous=state.live or "")
@@ -313,7 +313,7 @@ def _describe(
 def taken_ports(layout: AppLayout) -> set[int]:
     """The loopback ports of every release that any app of this host keeps."""
     taken: set[int] = set()
-    for record in (Path(layout.root) / "apps").glob(f"*/releases/*/{store.RECORD}"):
+    for record in [path for app in apps_of(layout.root) for path in app.releases.glob(f"*/{store.RECORD}")]:
         try:
             document = json.loads(record.read_bytes())
             taken |= {Endpoint.from_json(e).host_port for e in document["endpoints"]}

@@ -279,7 +279,7 @@ class Tally:
 
 
 def decide(tallies: Sequence[Tally], gate: Gate, elapsed: float) -> str | None:
-    """PASS or FAIL once it is certain, else None: look again.
+    """PASS or FAIL once it is certain, INCONCLUSIVE when there is nothing to look at, None to look again.
 
     No subject at all is never a pass. Every answer has to be right ``successes`` times in a row, and the
     gate has to have watched for ``stable_seconds``, so that a process which dies a moment after it

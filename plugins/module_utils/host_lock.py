@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 from ansible_collections.davit.ec2.plugins.module_utils import journal, store
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, LockedError
-from ansible_collections.davit.ec2.plugins.module_utils.layout import APP_NAME, AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout, apps_of
 
 
 @contextlib.contextmanager
@@ -23,8 +22,7 @@ def at_rest(root: str) -> Iterator[list[AppLayout]]:
     Raises LockedError with who is at work. A deploy that was left unfinished counts as one under way: the host's own
     timer ends it in a moment.
     """
-    names = sorted(path.name for path in (Path(root) / "apps").glob("*") if path.is_dir())
-    layouts = [AppLayout(name, root) for name in names if APP_NAME.fullmatch(name)]
+    layouts = apps_of(root)
     with contextlib.ExitStack() as stack:
         for layout in layouts:
             try:

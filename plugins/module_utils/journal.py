@@ -30,6 +30,9 @@ PHASES = (PREFLIGHT, FETCH, START, GATE, SWITCH, SOAK, FINISH)
 REVERT = "revert"
 """Not in the journal, which keeps the phase that is taken back; for the times that a step tells."""
 
+MAINTENANCE = "maintenance"
+"""The action of who works on the host as a whole, as an upgrade of the engine."""
+
 STEP_WAIT = 15.0
 """Seconds that a step waits for the kernel's lock, which the host's timer holds for a moment now and then."""
 
@@ -112,6 +115,14 @@ def _write(layout: AppLayout, journal: Journal) -> None:
     store.write_json(layout.journal, asdict(journal))
 
 
+def _renew(session: Session) -> None:
+    """Renew the lease, as far as the disk takes it: without that it ends sooner, and on a full disk the way back has to
+    go on. Meanwhile the kernel's lock keeps others out."""
+    session.journal = _beat(session.journal)
+    with store.unless_full():
+        _write(session.layout, session.journal)
+
+
 def _beat(journal: Journal) -> Journal:
     now = leases.moment()
     return replace(journal, boot=now.boot, heartbeat=now.uptime, heartbeat_at=utc())
@@ -178,14 +189,13 @@ def step(layout: AppLayout, token: str, *, lease: float | None = None) -> Iterat
         found = read(layout)
         if found is None or found.token != token:
             raise StaleTokenError(_stale(layout, found))
-        session = Session(layout, _beat(replace(found, lease_seconds=lease or found.lease_seconds)))
-        _write(layout, session.journal)
+        session = Session(layout, replace(found, lease_seconds=lease or found.lease_seconds))
+        _renew(session)
         try:
             yield session
         finally:
             if not session.closed:
-                session.journal = _beat(session.journal)
-                _write(layout, session.journal)
+                _renew(session)
 
 
 def _stale(layout: AppLayout, found: Journal | None) -> str:
@@ -212,7 +222,8 @@ def acquire(layout: AppLayout, claim: Claim, *, at_once: bool = False) -> Iterat
     """Take the lock. Gives the session and, if there is one, the journal of an unfinished deploy that
     has to be recovered first: until then it keeps its phase, under the new token.
 
-    ``at_once`` takes over a lease that has not ended; the kernel's lock is needed all the same.
+    ``at_once`` takes over the lease of a deploy or rollback that has not ended, but none of maintenance, during which
+    no release may start. The kernel's lock is needed all the same.
     Raises LockedError with who holds the lock and until when.
     """
     store.make_private(layout.home)
@@ -223,19 +234,19 @@ def acquire(layout: AppLayout, claim: Claim, *, at_once: bool = False) -> Iterat
             raise LockedError(held(layout, read(layout), working=True)) from error
         old = read(layout)
         now = leases.moment()
-        if old is not None and old.remaining(now) > 0 and not at_once:
+        if old is not None and old.remaining(now) > 0 and not (at_once and old.action != MAINTENANCE):
             raise LockedError(held(layout, old, working=False))
         fresh = _fresh(claim)
         if old is not None:
-            taken = replace(old, token=fresh.token, lease_seconds=claim.lease_seconds)
-            session = Session(layout, _beat(taken))
+            session = Session(layout, replace(old, token=fresh.token, lease_seconds=claim.lease_seconds))
+            store.make_room(layout)
+            _renew(session)
         else:
             session = Session(layout, fresh)
-        _write(layout, session.journal)
+            _write(layout, session.journal)
         yield session, old
         if not session.closed:
-            session.journal = _beat(session.journal)
-            _write(layout, session.journal)
+            _renew(session)
 
 
 def begin_anew(layout: AppLayout, claim: Claim) -> Session:
@@ -263,20 +274,7 @@ def _fresh(claim: Claim) -> Journal:
 
 def begin(session: Session, claim: Claim) -> None:
     """Start anew under the token of ``session``, once what was unfinished is recovered."""
-    started = replace(
-        session.journal,
-        owner=claim.owner,
-        reason=claim.reason,
-        action=claim.action,
-        phase=PREFLIGHT,
-        release="",
-        previous="",
-        route=None,
-        failed="",
-        started_at=utc(),
-        settings=dict(claim.settings),
-    )
-    session.journal = _beat(started)
+    session.journal = replace(_fresh(claim), token=session.journal.token)
     _write(session.layout, session.journal)
 
 

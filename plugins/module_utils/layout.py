@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""Where everything of an app lies on a host; the only place that spells a path."""
+"""Where everything of an app lies on a host."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.davit.ec2.plugins.module_utils import apps
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
-APP_NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 RELEASE_ID = re.compile(r"(?P<date>\d{8}-\d{6})-(?P<hash>[0-9a-f]{7})-(?P<sequence>\d+)")
 
 DEFAULT_ROOT = "/opt/davit"
@@ -28,9 +28,9 @@ class AppLayout:
     root: str = DEFAULT_ROOT
 
     def __post_init__(self) -> None:
-        if not APP_NAME.fullmatch(self.app):
+        if not apps.NAME.fullmatch(self.app):
             raise DavitError(
-                f"'{self.app}' cannot be the name of an app: it must match {APP_NAME.pattern}"
+                f"'{self.app}' cannot be the name of an app: it must match {apps.NAME.pattern}"
                 " (it becomes a directory, a Compose project and a route)."
             )
 
@@ -61,6 +61,7 @@ class AppLayout:
 
     @property
     def journal(self) -> Path:
+        """Known by this name to `apps.py` as well."""
         return self.home / "deploy.json"
 
     @property
@@ -93,11 +94,12 @@ class AppLayout:
 
     @property
     def metrics(self) -> Path:
-        """What monitoring reads of this app; the file of the next property as well."""
+        """The state of its deploys, for node_exporter."""
         return Path(self.root) / "public" / "metrics" / f"davit_{self.app}.prom"
 
     @property
     def targets(self) -> Path:
+        """Where its releases tell their metrics, for Prometheus."""
         return Path(self.root) / "public" / "targets" / f"{self.app}.json"
 
     @property
@@ -164,7 +166,12 @@ class AppLayout:
         return self.route_stage / f"{self.app}.back"
 
     @property
-    def host_lock(self) -> Path:
+    def reserve(self) -> Path:
+        """Room on the disk for a way back on a full one."""
+        return Path(self.root) / "reserve"
+
+    @property
+    def ports_lock(self) -> Path:
         """Held while ports are given out, which all apps of a host share."""
         return Path(self.root) / "ports.lock"
 
@@ -175,3 +182,8 @@ class AppLayout:
     @property
     def stateful_network(self) -> str:
         return f"{self.app}-stateful"
+
+
+def apps_of(root: str) -> list[AppLayout]:
+    """The apps that a host has, by name."""
+    return [AppLayout(home.name, root) for home in apps.homes(root)]

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from ansible_collections.davit.ec2.plugins.module_utils import apps
+
 
 class Moment(NamedTuple):
     """Now on this host. ``boot`` names the boot; ``uptime`` is CLOCK_BOOTTIME in seconds, which no
@@ -35,11 +37,11 @@ def remaining(beat: Moment, seconds: float, now: Moment) -> float:
 
 
 def all_run(root: str) -> bool:
-    """Whether something is under way on this host and nothing of it is left alone, so that nobody has to act.
+    """Whether deploys are under way and the lease of each still runs, so that there is nothing to recover.
 
-    A journal that cannot be read is left alone. Where there is none, the timer is to be stopped.
+    False without any deploy, when the timer is to be stopped, and for a journal that cannot be read.
     """
-    found = list(Path(root).glob("apps/*/deploy.json"))
+    found = apps.journals(root)
     now = moment()
     return bool(found) and all(_runs(path, now) for path in found)
 

@@ -320,12 +320,3 @@ def _write(out: Path, document: Mapping[str, Any]) -> None:
             with contextlib.suppress(FileNotFoundError):
                 Path(name).unlink()
             raise
-
-
-def read(out: Path) -> dict[str, Any]:
-    """The last summary in ``out``; empty when there is none or it cannot be understood."""
-    try:
-        found = json.loads(out.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

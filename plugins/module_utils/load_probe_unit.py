@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import edge, load_probe, store
+from ansible_collections.davit.ec2.plugins.module_utils import edge, store
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.gate_run import TRAFFIC
 from ansible_collections.davit.ec2.plugins.module_utils.gates import Look
@@ -67,7 +67,7 @@ def await_first_answer(layout: AppLayout, seconds: float = 10.0) -> None:
     is lost, and what is about to be stopped has to be seen while it still answers."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if load_probe.read(layout.probe).get("requests"):
+        if store.read_json(layout.probe).get("requests"):
             return
         time.sleep(0.1)
 
@@ -80,7 +80,7 @@ def stop(layout: AppLayout) -> dict[str, Any]:
     """End the probe and return what it saw; {} when there was none. One that has not written yet ends as well."""
     with contextlib.suppress(CommandError):
         run(["systemctl", "stop", f"{unit_of(layout)}.service"], timeout=20)
-    seen = load_probe.read(layout.probe)
+    seen = store.read_json(layout.probe)
     for path in (layout.probe, _target_file(layout)):
         path.unlink(missing_ok=True)
     return seen
@@ -96,7 +96,7 @@ def _age(path: Path) -> float:
 
 def look(layout: AppLayout, failures: int) -> Look | None:
     """What users see right now, as the probe has it; None without a probe."""
-    seen = load_probe.read(layout.probe)
+    seen = store.read_json(layout.probe)
     if not seen.get("requests"):
         return None
     if seen.get("ended") or _age(layout.probe) > STALE:

@@ -12,10 +12,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.davit.ec2.plugins.module_utils import journal
+from ansible_collections.davit.ec2.plugins.module_utils import apps, journal
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim
-from ansible_collections.davit.ec2.plugins.module_utils.layout import APP_NAME, DEFAULT_ROOT, AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.masking import Mask, secrets_of
 
 APP_ARGUMENTS: dict[str, Any] = {
@@ -155,7 +155,7 @@ def _headers(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _names_app(parameters: Mapping[str, Any]) -> bool:
-    return bool(parameters.get("root")) and APP_NAME.fullmatch(str(parameters.get("app") or "")) is not None
+    return bool(parameters.get("root")) and apps.NAME.fullmatch(str(parameters.get("app") or "")) is not None
 
 
 def _without_secrets(module: AnsibleModule, arguments: Mapping[str, Any], mask: Mask) -> dict[str, Any]:

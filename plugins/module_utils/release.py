@@ -97,10 +97,6 @@ class Release:
             raise DavitError(f"The record of release {record.get('id')} is damaged: {error!r}.") from error
 
     @property
-    def ports(self) -> frozenset[int]:
-        return frozenset(e.host_port for e in self.endpoints)
-
-    @property
     def pinned_images(self) -> tuple[str, ...]:
         return tuple(sorted({image.pinned for image in self.images.values()}))
 

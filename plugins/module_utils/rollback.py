@@ -66,6 +66,8 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
     if done is not None and wanted in ("", done.live):
         return done
     stopped = done.stopped if done else ""
+    # The live release may have filled the disk, and be why somebody wants to go back.
+    store.make_room(layout)
     # The clean-up may be stopping the very release that is wanted.
     with store.locked(layout.tidy_lock, wait), journal.acquire(layout, claim) as (session, old):
         if old is not None:
@@ -94,7 +96,7 @@ def under_way(layout: AppLayout) -> Journal | None:
     and no release is to be started meanwhile. What it left behind is recovered as any other.
     """
     found = journal.read(layout)
-    if found is None or found.action in (plan.DEPLOY, plan.ROLLBACK):
+    if found is None or found.action != journal.MAINTENANCE:
         return found
     if found.remaining(leases.moment()) > 0:
         held = journal.held(layout, found, working=store.is_locked(layout.lock))

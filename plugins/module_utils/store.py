@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -29,6 +30,11 @@ SECRETS = "secrets.json"
 """The values of the release's secrets by name, so that they can be taken out of what people are shown."""
 CANONICAL = "canonical.json"
 """What may be shown of the Compose file; older releases have none."""
+
+RESERVE = 4 << 20
+"""Bytes that are set aside on the disk, so that a deploy can be taken back and recorded when it has become full."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _ESCAPE = re.compile(r"(\\ud[89ab]..\\ud[c-f]..)|\\.")
 """An escape of JSON; the group is one of a character beyond U+FFFF."""
@@ -56,6 +62,46 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> None:
             Path(name).unlink()
         raise
     _sync_directory(path.parent)
+
+
+def keep_reserve(layout: AppLayout) -> None:
+    """Set room aside, where there is plenty."""
+    with contextlib.suppress(FileNotFoundError):
+        if layout.reserve.stat().st_size == RESERVE:
+            return
+    if _free(layout) < 8 * RESERVE:
+        return
+    try:
+        with layout.reserve.open("wb") as stream:
+            os.posix_fallocate(stream.fileno(), 0, RESERVE)
+    except OSError:
+        layout.reserve.unlink(missing_ok=True)
+
+
+def is_full(layout: AppLayout) -> bool:
+    """Whether root can count on no more room than is set aside, be that given up already or not."""
+    return _free(layout) < 2 * RESERVE
+
+
+def _free(layout: AppLayout) -> int:
+    disk = os.statvfs(layout.root)
+    return disk.f_bfree * disk.f_frsize
+
+
+def make_room(layout: AppLayout) -> None:
+    """On a full disk, give up what was set aside."""
+    if is_full(layout):
+        layout.reserve.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def unless_full() -> Iterator[None]:
+    """Leave out what a full disk does not take. For what must not hold up a way back."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
 
 
 def sweep_unfinished(directory: Path, seconds: float = 3600.0) -> None:
@@ -153,7 +199,7 @@ def kept_releases(layout: AppLayout) -> tuple[str, ...]:
 
 
 def read_history(layout: AppLayout) -> list[dict[str, Any]]:
-    """The lines of the history. A last line that a crash cut short is left out."""
+    """The lines of the history. One that cannot be read, such as a last one that a crash cut short, is left out."""
     try:
         text = layout.history.read_text()
     except FileNotFoundError:
@@ -168,17 +214,27 @@ def read_history(layout: AppLayout) -> list[dict[str, Any]]:
 
 
 def append_history(layout: AppLayout, line: Mapping[str, Any]) -> None:
-    """Add one line, on disk before this returns."""
+    """Add one line, whole and on disk before this returns."""
     text = json.dumps(line, sort_keys=True)
     handle = os.open(layout.history, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
             text = "\n" + text
-        os.write(handle, text.encode() + b"\n")
+        _write_whole(handle, text.encode() + b"\n", size)
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _write_whole(handle: int, content: bytes, size: int) -> None:
+    """Write all of ``content`` at the end of a file of ``size`` bytes, or nothing: a disk may have room for a part."""
+    try:
+        while content:
+            content = content[os.write(handle, content) :]
+    except BaseException:
+        os.ftruncate(handle, size)
+        raise
 
 
 def read_state(layout: AppLayout) -> HostState:

@@ -13,14 +13,13 @@ import json
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import candidate, exported, journal, plan, store
+from ansible_collections.davit.ec2.plugins.module_utils import apps, candidate, exported, journal, plan, store
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
-from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout, apps_of
 from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
 
 TIMER = "davit-recover.timer"
@@ -71,7 +70,7 @@ def clean_up(layout: AppLayout, keep: int, drain: float, engine: Engine | None =
 
 def _plan(layout: AppLayout, keep: int, engine: Engine) -> plan.Tidying:
     under_way = journal.read(layout)
-    busy = {under_way.release, under_way.previous, under_way.token} if under_way else set()
+    busy = {under_way.release, under_way.previous} if under_way else set()
     return plan.tidying(layout.app, store.read_state(layout), engine.projects(layout.app), keep, busy)
 
 
@@ -87,7 +86,7 @@ def rest(root: str) -> None:
 
 
 def _under_way(root: str) -> bool:
-    return any(Path(root).glob("apps/*/deploy.json"))
+    return bool(apps.journals(root))
 
 
 def attempt(problems: list[str], act: Callable[[], Any]) -> None:
@@ -140,5 +139,5 @@ def _images(layout: AppLayout, name: str) -> tuple[str, ...]:
 
 
 def _images_of_other_apps(layout: AppLayout) -> list[tuple[str, ...]]:
-    others = [AppLayout(p.name, layout.root) for p in Path(layout.home.parent).glob("*") if p.name != layout.app]
+    others = [other for other in apps_of(layout.root) if other.app != layout.app]
     return [_images(other, k) for other in others for k in store.kept_releases(other)]

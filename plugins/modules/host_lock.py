@@ -76,7 +76,7 @@ tokens:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.davit.ec2.plugins.module_utils import agent, host_lock
+from ansible_collections.davit.ec2.plugins.module_utils import agent, host_lock, journal
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, LockedError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
@@ -92,8 +92,6 @@ ARGUMENTS: dict[str, Any] = {
     "lease": {"type": "float", "default": 900.0},
     "root": {"type": "path", "default": DEFAULT_ROOT},
 }
-
-MAINTENANCE = "maintenance"
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:
@@ -111,8 +109,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         for app in host_lock.free(root, wanted["tokens"]):
             module.warn(f"The lock of '{app}' was taken over meanwhile.")
         return {"changed": False, "tokens": {}}
-    reason = wanted["reason"] or MAINTENANCE
-    claim = Claim(wanted["owner"] or "unknown", reason, MAINTENANCE, wanted["lease"], {})
+    reason = wanted["reason"] or journal.MAINTENANCE
+    claim = Claim(wanted["owner"] or "unknown", reason, journal.MAINTENANCE, wanted["lease"], {})
     return {"changed": False, "tokens": host_lock.hold(root, claim, agent.install)}
 
 

@@ -51,12 +51,11 @@ apps:
       last: {action: deploy, result: succeeded, at: "2026-01-31T12:00:09+00:00"}
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import status
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
-from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT, AppLayout, apps_of
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
 
 if TYPE_CHECKING:
@@ -70,8 +69,8 @@ ARGUMENTS: dict[str, Any] = {
 
 def work(module: AnsibleModule) -> dict[str, Any]:
     root, app = module.params["root"], module.params["app"]
-    names = [app] if app else sorted(p.name for p in (Path(root) / "apps").glob("*") if p.is_dir())
-    return {"changed": False, "apps": {n: status.describe(AppLayout(n, root), Engine()) for n in names}}
+    wanted = [AppLayout(app, root)] if app else apps_of(root)
+    return {"changed": False, "apps": {layout.app: status.describe(layout, Engine()) for layout in wanted}}
 
 
 def main() -> None:

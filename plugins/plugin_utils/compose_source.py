@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from ansible_collections.davit.ec2.plugins.module_utils import canonical
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.refusals import refuse
 
@@ -90,7 +91,7 @@ def _dot_env(directory: Path) -> frozenset[str]:
     path = directory / ".env"
     if not path.is_file():
         return frozenset()
-    return frozenset(re.findall(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", path.read_text(), re.MULTILINE))
+    return frozenset(canonical.dot_env(path.read_text(encoding="utf-8", errors="replace")))
 
 
 def _required(node: yaml.Node) -> Iterator[tuple[str, int]]:

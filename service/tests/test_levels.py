@@ -247,7 +247,9 @@ def test_a_model_without_questions_does_not_miss_their_answers(
 def test_questions_are_valid_requests(client: TestClient) -> None:
     """Each line of the golden set is a request that the interface takes."""
     path = Path(__file__).parents[1] / "golden.jsonl"
-    for line in path.read_text(encoding="utf-8").splitlines():
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines
+    for line in lines:
         answer = client.post("/search", json=json.loads(line)["request"]["body"])
         assert answer.status_code == 200, answer.text
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.e2e.support import faults
-from tests.e2e.support.outcome import Before, assert_sound, project, told
+from tests.e2e.support.outcome import Before, assert_sound, project, told, told_when_free
 from tests.e2e.support.target import HOME, LEASE, Target
 from tests.e2e.support.wait import until
 
@@ -37,6 +37,31 @@ def test_a_release_that_dies_among_users_is_taken_back_in_its_soak(target: Targe
         assert line["result"] == "rolled back", line
         assert line["release"] in load.releases, "it has to have had traffic"
         assert_sound("candidate dead in its soak", target, load, before.live)
+
+
+@pytest.mark.parametrize("controller", ["alive", "killed"])
+@pytest.mark.parametrize("release", ["good", "dies"])
+def test_a_disk_that_becomes_full_in_the_soak_does_not_keep_the_release(
+    target: Target, release: str, controller: str
+) -> None:
+    environment = {"DIES_AFTER": "6"} if release == "dies" else {}
+    with faults.small_disk(target, 96):
+        before = Before.of(target)
+        with target.load() as load, target.watch() as watch:
+            with target.start_deploy(compose_release_environment=environment, compose_release_soak_seconds=SOAK) as run:
+                tried = watch.until("soak")["release"]
+                with faults.fill(target):
+                    if controller == "alive":
+                        assert run.wait().rc != 0
+                    else:
+                        run.kill()
+                        target.kill_step()
+                    (line,) = told_when_free(target, before)
+                    assert target.answering() == before.live
+            assert (line["result"], line["release"]) == ("rolled back", tried), line
+            assert ("disk has become full" in line["cause"]) == (release == "good"), line
+            name = f"disk full in the soak, release {release}, controller {controller}"
+            assert_sound(name, target, load, before.live)
 
 
 def test_an_engine_that_restarts_in_the_soak_loses_nothing(target: Target) -> None:

@@ -106,5 +106,5 @@ def test_what_users_asked_lately_is_asked_of_both_models(host: Host, live: str) 
     assert other.rc != 0
     assert "model gate, shadow of the live traffic: overlap" in other.output, str(other)
     assert load.lost == {}
-    assert evidence(host, "shadow of the live traffic")["requests"] >= 20
+    assert evidence(host, "shadow of the live traffic")["of_users"] >= 20
     assert host.ask("/version").json()["version"] == "v2"

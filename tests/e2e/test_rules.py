@@ -55,6 +55,7 @@ def test_every_alert_is_seen_to_fire() -> None:
 
 
 def test_every_alert_says_what_to_do() -> None:
+    assert RULES
     for path in RULES:
         for group in yaml.safe_load(path.read_text())["groups"]:
             for rule in group["rules"]:

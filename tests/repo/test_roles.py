@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,3 +59,13 @@ def test_options_bear_the_role_s_name(role: Path) -> None:
 
 def test_options_are_described_and_typed(role: Path) -> None:
     assert [name for name, option in options_of(role).items() if not {"description", "type"} <= set(option)] == []
+
+
+def test_what_a_playbook_takes_from_a_role_is_an_entry_point_of_it(root: Path) -> None:
+    taken = set()
+    for path in (root / "playbooks").rglob("*.yml"):
+        for role, name in re.findall(r"name: davit\.ec2\.(\w+)\n\s+tasks_from: (\w+)", path.read_text()):
+            taken.add((role, name))
+    assert ("compose_release", "drill") in taken
+    for role, name in taken:
+        assert name in load(root / "roles" / role / "meta/argument_specs.yml")["argument_specs"], (role, name)

@@ -88,6 +88,39 @@ def little_space_for_pulls(target: Target, megabytes: int) -> Iterator[None]:
         target.inside(f"umount --lazy {place}")
 
 
+@contextlib.contextmanager
+def small_disk(target: Target, megabytes: int) -> Iterator[None]:
+    """Davit's own directory on a file system that `fill` can fill, and that is taken away again at the end.
+
+    The edge is started anew at both ends, since it has the old directory open.
+    """
+    place, old = "/opt/davit", "/run/davit-test-disk"
+    edge = "docker restart --time 2 $(docker ps --quiet --filter label=com.docker.compose.project=davit-edge)"
+    live = target.live()
+    target.inside(
+        f"install -d {old}; mount --bind {place} {old}; mount -t tmpfs -o size={megabytes}m,mode=755 tmpfs {place};"
+        f" cp -a {old}/. {place}; {edge}"
+    )
+    try:
+        until(lambda: target.answering() == live, 30)
+        yield
+    finally:
+        target.inside(
+            f"find {old} -mindepth 1 -delete; cp -a {place}/. {old}; umount --lazy {place}; umount {old}; {edge}"
+        )
+
+
+@contextlib.contextmanager
+def fill(target: Target) -> Iterator[None]:
+    """The directory of `small_disk` full to its last byte until the end of the block."""
+    filling = "/opt/davit/filling"
+    target.inside(f"dd if=/dev/zero of={filling} bs=512 status=none || test $(stat -c %s {filling}) -gt 0")
+    try:
+        yield
+    finally:
+        target.inside(f"rm {filling}")
+
+
 def forget_images(target: Target) -> None:
     """Remove all images that no container uses, so that the next deploy has to pull."""
     listed = "docker image ls --digests --format '{{.Repository}}@{{.Digest}}' | grep /tiny@sha256"

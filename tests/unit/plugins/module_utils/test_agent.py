@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -105,6 +106,8 @@ def test_an_app_that_cannot_be_recovered_does_not_keep_the_others_from_it(
         layout.home.mkdir(parents=True)
         layout.journal.write_text("{")
     (tmp_path / "apps" / "a" / "lock").mkdir()
+    # Somebody's copy, which is no app.
+    shutil.copytree(tmp_path / "apps" / "b", tmp_path / "apps" / "b.bak")
     assert agent.recover_all(str(tmp_path)) == 1
     assert not (tmp_path / "apps" / "b" / "deploy.json").exists()
     assert capsys.readouterr().out.count("\n") == 2

@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils import agent, host_lock, journal, plan, reboot, store, tidy
+from ansible_collections.davit.ec2.plugins.module_utils import (
+    agent,
+    host_lock,
+    journal,
+    leases,
+    plan,
+    reboot,
+    store,
+    tidy,
+)
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, LockedError
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
@@ -75,9 +84,14 @@ def test_a_step_at_work_counts_without_any_journal(apps: list[AppLayout], instal
         hold(apps, installed)
 
 
-def test_a_lock_that_was_taken_over_stays(apps: list[AppLayout], installed: list[str]) -> None:
-    tokens = hold(apps, installed)
-    with journal.acquire(apps[1], Claim("bob", "rollback", plan.ROLLBACK, 60, {}), at_once=True):
+def test_a_lock_that_was_taken_over_stays(
+    apps: list[AppLayout], installed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens, bob = hold(apps, installed), Claim("bob", "rollback", plan.ROLLBACK, 60, {})
+    with pytest.raises(LockedError, match="locked by alice"), journal.acquire(apps[1], bob, at_once=True):
+        pytest.fail("it was let in")
+    monkeypatch.setattr(leases, "moment", lambda: leases.Moment("next boot", 1.0))
+    with journal.acquire(apps[1], bob):
         pass
     assert host_lock.free(apps[0].root, tokens) == ["shop"]
     assert journal.read(apps[1]) is not None

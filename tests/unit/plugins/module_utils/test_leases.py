@@ -44,6 +44,9 @@ def test_somebody_has_to_act_unless_every_lease_runs(
         path.parent.mkdir(parents=True)
         # What cannot be read, as a folder cannot.
         path.mkdir() if text is None else path.write_text(text)
+    # What somebody has put aside is nobody's lease.
+    (tmp_path / "apps/app-0.bak").mkdir(parents=True)
+    (tmp_path / "apps/app-0.bak/deploy.json").write_text("{")
     assert leases.all_run(str(tmp_path)) is expected
 
 

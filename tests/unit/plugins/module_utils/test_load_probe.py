@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ansible_collections.davit.ec2.plugins.module_utils import load_probe
+from ansible_collections.davit.ec2.plugins.module_utils import load_probe, store
 from ansible_collections.davit.ec2.plugins.module_utils.load_probe import Target
 
 
@@ -159,15 +159,15 @@ class Running:
     def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         end = time.monotonic() + 20
         while time.monotonic() < end:
-            found = load_probe.read(self.out)
+            found = store.read_json(self.out)
             if found and wanted(found):
                 return found
             self.thread.join(0.02)
-        raise AssertionError(f"not within 20 s; the last summary is {load_probe.read(self.out)}")
+        raise AssertionError(f"not within 20 s; the last summary is {store.read_json(self.out)}")
 
     def end(self) -> dict[str, Any]:
         self.__exit__()
-        found = load_probe.read(self.out)
+        found = store.read_json(self.out)
         assert found["ended"] is True
         return found
 
@@ -214,7 +214,7 @@ def test_it_keeps_its_pace_and_ends_by_its_limit(edge: Edge, tmp_path: Path) -> 
     assert 1.0 <= time.monotonic() - start < 4.0
     # One at a time would have made 5.
     assert 45 <= len(edge.asked) <= 51
-    assert load_probe.read(tmp_path / "probe.json")["failures"] == 0
+    assert store.read_json(tmp_path / "probe.json")["failures"] == 0
 
 
 @pytest.mark.usefixtures("quick")
@@ -259,7 +259,7 @@ def test_each_fault_is_a_failure_with_its_reason(edge: Edge, tmp_path: Path, fau
 def test_another_client_error_is_an_answer(edge: Edge, tmp_path: Path) -> None:
     edge.status = 422
     load_probe.run(Target(edge.url), 50, tmp_path / "probe.json", 0.3, threading.Event())
-    found = load_probe.read(tmp_path / "probe.json")
+    found = store.read_json(tmp_path / "probe.json")
     assert found["requests"] > 0
     assert found["failures"] == 0
 
@@ -332,7 +332,7 @@ def test_before_the_first_release_nothing_is_lost(edge: Edge, tmp_path: Path) ->
     edge.status, edge.release = 404, ""
     with Running(Target(edge.url), tmp_path / "probe.json") as probe:
         probe.until(lambda _found: len(edge.asked) > 20)
-        assert load_probe.read(probe.out)["requests"] == 0
+        assert store.read_json(probe.out)["requests"] == 0
         edge.status, edge.release = 200, "r1"
         found = probe.until(lambda found: found["requests"] > 20)
     assert found["failures"] == 0
@@ -376,7 +376,7 @@ def test_a_summary_that_cannot_be_read_is_empty(tmp_path: Path, content: str | N
     out = tmp_path / "probe.json"
     if content is not None:
         out.write_bytes(content.encode(errors="surrogateescape"))
-    assert load_probe.read(out) == {}
+    assert store.read_json(out) == {}
 
 
 def test_a_rate_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -62,7 +62,6 @@ def test_a_record_of_the_first_version_is_whole() -> None:
 
 
 def test_ports_and_images_of_a_release() -> None:
-    assert RELEASE.ports == {20000, 20001, 20002}
     assert RELEASE.pinned_images == (PINNED,)
     assert RELEASE.images["web"].digest == "sha256:" + "a" * 64
 

@@ -115,6 +115,54 @@ def test_a_torn_last_line_is_left_out_and_does_not_swallow_the_next(layout: AppL
     assert store.read_history(layout) == [{"sequence": 1}, {"sequence": 3}]
 
 
+def test_a_line_that_fits_in_part_is_not_begun(layout: AppLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.append_history(layout, {"sequence": 1})
+    real, room = os.write, [5, 0]
+
+    def write(handle: int, content: bytes) -> int:
+        if content and not room[0]:
+            raise OSError(28, "No space left on device")
+        return real(handle, content[: room.pop(0)])
+
+    monkeypatch.setattr(os, "write", write)
+    with pytest.raises(OSError, match="No space left"):
+        store.append_history(layout, {"sequence": 2})
+    monkeypatch.undo()
+    assert layout.history.read_text() == '{"sequence": 1}\n'
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("free", "kept", "full"),
+    [(31 * MIB, False, False), (32 * MIB, True, False), (8 * MIB, False, False), (8 * MIB - 1, False, True)],
+)
+def test_room_is_set_aside_where_there_is_plenty_and_given_up_on_a_full_disk(
+    layout: AppLayout, monkeypatch: pytest.MonkeyPatch, free: int, kept: bool, full: bool
+) -> None:
+    monkeypatch.setattr(store, "_free", lambda _: free)
+    store.keep_reserve(layout)
+    assert layout.reserve.exists() is kept
+    assert store.is_full(layout) is full
+    # One that a killed process had only begun.
+    layout.reserve.write_bytes(b"")
+    store.keep_reserve(layout)
+    if kept:
+        seen = layout.reserve.stat()
+        assert (seen.st_size, seen.st_blocks * 512 >= store.RESERVE) == (store.RESERVE, True), "no hole"
+    store.make_room(layout)
+    store.make_room(layout)
+    assert layout.reserve.exists() is not full
+
+
+def test_only_a_full_disk_is_passed_over() -> None:
+    with store.unless_full():
+        raise OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="Read-only"), store.unless_full():
+        raise OSError(30, "Read-only file system")
+
+
 def test_the_state_is_what_the_records_say(layout: AppLayout) -> None:
     keep(layout, ID)
     store.point(layout.live, layout.release(ID))

@@ -23,7 +23,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.journal import Claim, Lo
 from ansible_collections.davit.ec2.plugins.module_utils.leases import Moment
 from tests.unit.support.crashes import states_of
 from tests.unit.support.flows import SETTINGS, SOAK, WORKERS, Flow, deploy, go_back, lose, prepare
-from tests.unit.support.host import Host, install, number_of, rid
+from tests.unit.support.host import Host, State, install, number_of, rid
 
 
 @pytest.fixture
@@ -156,6 +156,43 @@ def test_a_disk_that_the_release_has_filled_does_not_keep_its_traffic(
     assert host.serving == rid(2)
     assert store.pointed(host.layout.live) == rid(2)
     assert list(host.layout.route_stage.glob("*.back")) == []
+
+
+def phase(host: Host, state: State) -> str:
+    host.restore(state)
+    begun = journal.read(host.layout)
+    return begun.phase if begun is not None else ""
+
+
+@pytest.mark.parametrize("who", ["its controller", "the timer"])
+def test_a_good_release_does_not_stay_on_a_disk_that_has_become_full(
+    host: Host, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """What it has filled may be its own containers, so they go at once, and with them what would fill the reserve."""
+    flow = Flow("soak", SOAK)
+    prepare(host, flow)
+    wanted = flow.release(3)
+    in_soak = next(state for _, state in states_of(host, lambda: deploy(host, flow)) if phase(host, state) == "soak")
+    prepare(host, flow)
+    served: list[bool] = []
+
+    def free(_: Any) -> int:
+        served.append(host.serving == rid(3))
+        return 0 if any(served) and host.boxes.get(wanted.project) else 1 << 40
+
+    monkeypatch.setattr(store, "_free", free)
+    if who == "its controller":
+        with pytest.raises(DavitError, match="disk has become full"):
+            deploy(host, flow)
+    else:
+        host.restore(in_soak)
+        host.now = Moment("another boot", 1.0)
+        assert "disk has become full" in agent.recover(host.layout)
+    line = store.read_history(host.layout)[-1]
+    assert (line["result"], host.serving, store.pointed(host.layout.live)) == (plan.ROLLED_BACK, rid(2), rid(2))
+    assert "disk has become full" in line["cause"]
+    assert not host.boxes.get(wanted.project)
+    assert not host.layout.journal.exists()
 
 
 @pytest.mark.parametrize("lost", ["containers", "mail", "one that runs", "route"])
