@@ -27,6 +27,9 @@ from ansible_collections.davit.ec2.plugins.module_utils.gates import Answer, Gat
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release, parse_gate
 
+AGENT = "davit-gate"
+"""The user agent of all that a gate asks."""
+
 
 def load(layout: AppLayout, release_id: str) -> Release:
     return Release.from_json(store.read_record(layout, release_id))
@@ -325,9 +328,12 @@ def gate_of(wanted: Release) -> Gate:
 
 
 def ask(gate: Gate, check: HttpCheck) -> Answer:
-    """Ask what ``check`` says, straight at the release's own port."""
+    """Ask what ``check`` says, straight at the release's own port, and say who asks: a service that watches what its
+    users ask can leave this out."""
+    named = any(name.lower() == "user-agent" for name in check.headers)
+    headers = check.headers if named else {"User-Agent": AGENT, **check.headers}
     return http_client.ask(
-        check.url, method=check.method, headers=check.headers, body=check.body, timeout=gate.request_timeout
+        check.url, method=check.method, headers=headers, body=check.body, timeout=gate.request_timeout
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -52,13 +53,14 @@ def build(options: argparse.Namespace) -> Origin:
     builders[options.model](entries, out)
     if options.golden:
         golden.read(options.golden)
-        shutil.copy(options.golden, out / golden.FILE_NAME)
+        # Its content alone: the image runs as another user, who may not read a file with the modes of this one.
+        shutil.copyfile(options.golden, out / golden.FILE_NAME)
     about = Origin(
         model_id=MODEL_IDS[options.model],
         kind=options.model,
         catalogue=origin,
         restaurants=len(entries),
-        created_at=int(os.environ.get("SOURCE_DATE_EPOCH") or time.time()),
+        created_at=options.catalogue_date or int(os.environ.get("SOURCE_DATE_EPOCH") or time.time()),
         reference="",
         golden={},
     )
@@ -78,6 +80,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", choices=sorted(MODEL_IDS), default="minilm")
     parser.add_argument("--out", type=Path, required=True, help="the directory to write")
     parser.add_argument("--catalogue", type=Path, help=".jsonl or .csv; without it, a synthetic one is generated")
+    parser.add_argument("--catalogue-date", type=_day, help="when it was exported, as 2026-01-31 (UTC); else now")
     parser.add_argument("--count", type=int, default=synthetic.COUNT)
     parser.add_argument("--seed", type=int, default=synthetic.SEED)
     parser.add_argument("--golden", type=Path, help="questions with known answers, as JSON Lines")
@@ -87,6 +90,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     knobs.add_argument("--cuisine-mix", type=float, default=0.0, help="share of entries of three cuisines alone")
     knobs.add_argument("--unseen", type=float, default=0.0, help="share of entries in words that were never seen")
     return parser.parse_args(arguments)
+
+
+def _day(text: str) -> int:
+    """The begin of a day in seconds since 1970."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 def _catalogue(options: argparse.Namespace) -> tuple[list[Restaurant], str]:
@@ -105,8 +113,10 @@ def _reference(options: argparse.Namespace, engine: Engine, entries: Sequence[Re
         queries = [line for line in options.queries.read_text(encoding="utf-8").splitlines() if line.strip()]
         if len(queries) < 2 * drift.ENOUGH:
             raise ValueError(f"{options.queries}: {len(queries)} queries; a reference needs {2 * drift.ENOUGH}")
+        # One half is compared with the other, and a file that is sorted has others in each.
+        queries = [queries[i] for i in np.random.default_rng([options.seed, 3]).permutation(len(queries))]
     elif options.catalogue:
-        queries = reference.sampled_queries(entries, QUERIES, options.seed)
+        queries = []
     else:
         queries = synthetic.queries(QUERIES, options.seed)
     embed = None

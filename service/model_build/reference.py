@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -11,20 +12,9 @@ from restaurant_search.drift import Feature, Reference, words
 from restaurant_search.engine import Engine, Filters
 
 COMPONENTS = 48
+COMMON = 5
+"""Queries that a word has to be in before the image tells it: what one user typed once may be a name."""
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-
-
-def sampled_queries(entries: Sequence[Restaurant], count: int, seed: int) -> list[str]:
-    """Return queries for a catalogue of whose users nothing is known: two to five words in a row of an entry."""
-    dice = np.random.default_rng([seed, 3])
-    texts = [words(entry.text()) for entry in entries]
-    found = []
-    for _ in range(count):
-        text = texts[int(dice.integers(len(texts)))]
-        length = int(dice.integers(2, 6))
-        begin = int(dice.integers(max(1, len(text) - length + 1)))
-        found.append(" ".join(text[begin : begin + length]))
-    return found
 
 
 def make(
@@ -32,11 +22,19 @@ def make(
 ) -> Reference:
     """Measure a built model: the first half of `queries` fits the components, the second half is held out.
 
-    What the components were fitted on they give back too well, and clean traffic would look drifted beside it.
+    What the components were fitted on they give back too well, and clean traffic would look drifted beside it. Without
+    queries there is nothing to tell about queries.
     """
+    catalogue = {
+        "cuisine": Feature.of_names([e.cuisine for e in entries]),
+        "price": Feature.of_names([str(e.price) for e in entries]),
+    }
+    vocabulary = frozenset(w for entry in entries for w in words(entry.text()))
+    if not queries:
+        return Reference(origin, {}, catalogue, vocabulary)
     half = len(queries) // 2
     held_out = queries[half:]
-    vocabulary = frozenset(w for text in [*(e.text() for e in entries), *queries] for w in words(text))
+    asked = Counter(w for query in queries[:half] for w in set(words(query)))
     tops = [hits[0].restaurant.cuisine for q in held_out if (hits := engine.search(q, Filters(), 1))]
     features = {
         "query_words": Feature.of_numbers([len(words(q)) for q in held_out], [2, 3, 4, 5, 6, 7]),
@@ -53,11 +51,8 @@ def make(
     return Reference(
         origin=origin,
         queries=features,
-        catalogue={
-            "cuisine": Feature.of_names([e.cuisine for e in entries]),
-            "price": Feature.of_names([str(e.price) for e in entries]),
-        },
-        vocabulary=vocabulary,
+        catalogue=catalogue,
+        vocabulary=vocabulary | {word for word, count in asked.items() if count >= COMMON},
         usual_error=usual,
         mean=mean,
         components=components,

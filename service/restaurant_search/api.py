@@ -83,8 +83,11 @@ class Service:
         }
         _log.info("model loaded", extra={"fields": fields})
 
-    async def search(self, query: str, filters: Filters, limit: int) -> SearchAnswer:
-        """Run one search on the pool; refuse with 503 when too many wait already."""
+    async def search(self, query: str, filters: Filters, limit: int, *, counts: bool) -> SearchAnswer:
+        """Run one search on the pool; refuse with 503 when too many wait already.
+
+        `counts` says whether it is part of what is told about users' searches.
+        """
         engine = self.lifecycle.engine
         if engine is None:
             self.metrics.rejected.labels("loading").inc()
@@ -102,11 +105,8 @@ class Service:
         finally:
             self.searching -= 1
         hits = found.hits
-        self.metrics.inputs.labels("valid").inc()
-        if not hits:
-            self.metrics.empty.inc()
-        if self.window is not None:
-            self.window.add(query, hits[0].restaurant.cuisine if hits else None, found.error)
+        if counts:
+            self._count(query, hits, found.error)
         self._log_prediction(query, hits, engine)
         about = engine.about
         return SearchAnswer(
@@ -115,6 +115,13 @@ class Service:
             model_id=about.model_id,
             model_version=about.model_version,
         )
+
+    def _count(self, query: str, hits: list[Hit], error: float | None) -> None:
+        self.metrics.inputs.labels("valid").inc()
+        if not hits:
+            self.metrics.empty.inc()
+        if self.window is not None:
+            self.window.add(query, hits[0].restaurant.cuisine if hits else None, error)
 
     async def watch_model(self) -> None:
         """Ask the golden set after the load and every hour; what that tells is in the metrics."""
@@ -131,9 +138,8 @@ class Service:
             await asyncio.sleep(self.settings.golden_seconds)
 
     def invalid(self, errors: Sequence[Mapping[str, Any]]) -> None:
-        """Count a search that was refused for its input: something missing, or something wrong."""
-        absent = {"missing", "string_too_short"}
-        self.metrics.inputs.labels("missing" if {e["type"] for e in errors} <= absent else "invalid").inc()
+        """Count a search that was refused for its input: no query at all, or something wrong."""
+        self.metrics.inputs.labels("missing" if all(map(_lacks_query, errors)) else "invalid").inc()
 
     def _log_prediction(self, query: str, hits: list[Hit], engine: Engine) -> None:
         fields: dict[str, Any] = {
@@ -147,6 +153,18 @@ class Service:
         if self.settings.log_queries:
             fields["query"] = query
         _log.info("prediction", extra={"fields": fields})
+
+
+def _lacks_query(error: Mapping[str, Any]) -> bool:
+    """Whether an error is that there is no query: none, an empty one, or null, which is how many clients send none."""
+    if tuple(error["loc"])[1:] not in ((), ("query",), ("q",)):
+        return False
+    return error["type"] in ("missing", "string_too_short") or error.get("input", "") is None
+
+
+def _by_user(request: Request) -> bool:
+    """Whether a user asks, and not Davit's gate or load probe."""
+    return not request.headers.get("user-agent", "").startswith("davit-")
 
 
 def _as_fields(hit: Hit) -> dict[str, Any]:
@@ -179,7 +197,7 @@ def create_app(service: Service) -> FastAPI:
     _add_search(app, service)
 
     async def unprocessable(request: Request, error: Exception) -> JSONResponse:
-        if isinstance(error, RequestValidationError) and request.url.path == "/search":
+        if isinstance(error, RequestValidationError) and request.url.path == "/search" and _by_user(request):
             service.invalid(error.errors())
         return await _unprocessable(request, error)
 
@@ -229,12 +247,12 @@ def _add_search(app: FastAPI, service: Service) -> None:
     errors: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 503)}
 
     @app.post("/search", summary="Search restaurants", responses=errors)
-    async def search_post(body: SearchBody) -> SearchAnswer:
-        return await service.search(body.query, body.filters(), body.limit)
+    async def search_post(body: SearchBody, request: Request) -> SearchAnswer:
+        return await service.search(body.query, body.filters(), body.limit, counts=_by_user(request))
 
     @app.get("/search", summary="Search restaurants", responses=errors)
-    async def search_get(parameters: Annotated[SearchParameters, Query()]) -> SearchAnswer:
-        return await service.search(parameters.q, parameters.filters(), parameters.limit)
+    async def search_get(parameters: Annotated[SearchParameters, Query()], request: Request) -> SearchAnswer:
+        return await service.search(parameters.q, parameters.filters(), parameters.limit, counts=_by_user(request))
 
 
 async def _unprocessable(_: Request, error: Exception) -> JSONResponse:

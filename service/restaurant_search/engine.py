@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,18 @@ from restaurant_search.golden import Question, Scores
 from restaurant_search.manifest import Manifest, ManifestError
 
 CATALOGUE = "catalogue.jsonl"
+NAMED = 20
+"""Known values that an answer names."""
 
 
 class UnknownValueError(ValueError):
     """A filter names a value that no catalogue entry has."""
 
     def __init__(self, field: str, value: str, known: Sequence[str]) -> None:
-        """Say which filter, which value, and what there is instead."""
-        super().__init__(f"{value!r} is not in the catalogue; known: {', '.join(known)}")
+        """Say which filter, which value, and what there is instead, of much of it the nearest."""
+        named = list(known) if len(known) <= NAMED else difflib.get_close_matches(value, known, NAMED, cutoff=0)
+        more = f" and {len(known) - len(named)} more" if len(known) > len(named) else ""
+        super().__init__(f"{value!r} is not in the catalogue; known: {', '.join(named)}{more}")
         self.field = field
 
 
@@ -76,11 +81,12 @@ class Engine:
         self._cuisines = np.array([e.cuisine.casefold() for e in entries])
         self._neighbourhoods = np.array([e.neighbourhood.casefold() for e in entries])
         self._features = [frozenset(f.casefold() for f in e.features) for e in entries]
-        self._known = {
-            "cuisine": sorted({e.cuisine for e in entries}),
-            "neighbourhood": sorted({e.neighbourhood for e in entries}),
-            "features": sorted({f for e in entries for f in e.features}),
+        known = {
+            "cuisine": {e.cuisine for e in entries},
+            "neighbourhood": {e.neighbourhood for e in entries},
+            "features": {f for e in entries for f in e.features},
         }
+        self._known = {field: {name.casefold(): name for name in sorted(names)} for field, names in known.items()}
 
     @classmethod
     def load(cls, directory: Path) -> Engine:
@@ -112,8 +118,8 @@ class Engine:
         """Ask the golden set; scores by group of questions, empty when there is no such set."""
         return golden.run(self.questions, self._records, [entry.as_dict() for entry in self.entries])
 
-    def _records(self, query: str, limit: int) -> list[dict[str, object]]:
-        return [hit.restaurant.as_dict() for hit in self.search(query, Filters(), limit)]
+    def _records(self, question: Question, limit: int) -> list[dict[str, object]]:
+        return [hit.restaurant.as_dict() for hit in self.search(question.query, Filters(**question.filters), limit)]
 
     def _mask(self, filters: Filters) -> NDArray[np.bool_]:
         mask = np.ones(len(self.entries), np.bool_)
@@ -133,6 +139,6 @@ class Engine:
     def _checked(self, field: str, value: str) -> str:
         folded = value.strip().casefold()
         known = self._known[field]
-        if folded not in {k.casefold() for k in known}:
-            raise UnknownValueError(field, value, known)
+        if folded not in known:
+            raise UnknownValueError(field, value, list(known.values()))
         return folded

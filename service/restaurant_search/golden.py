@@ -1,7 +1,7 @@
 """The golden set: questions whose fitting answers are known, and how well a model answers them.
 
 One line of the file is one question, in the form that Davit's gate reads as well: the request as a client sends it, and
-what makes a result a fitting one.
+what makes a result a fitting one. Questions without a body or without `relevant` are left to the gate.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 FILE_NAME = "golden.jsonl"
 PRECISION_AT, RECALL_AT = 10, 100
+FILTERS = ("cuisine", "neighbourhood", "max_price", "min_rating", "features")
+"""What a request may hold beside its query, and an answer depends on."""
 
 
 class GoldenError(ValueError):
@@ -23,15 +25,19 @@ class GoldenError(ValueError):
 
 @dataclass(frozen=True)
 class Question:
-    """A query, and what the fields of a fitting entry hold."""
+    """A query with its filters, and what makes an entry a fitting one: what its fields hold, or its `key` alone."""
 
     query: str
     group: str
-    relevant: Mapping[str, Any]
+    relevant: Mapping[str, Any] | frozenset[str]
+    filters: Mapping[str, Any] = field(default_factory=dict)
+    key: str = "id"
 
     def fits(self, entry: Mapping[str, Any]) -> bool:
         """Whether each named field equals the value, holds it (a list), or contains it (`{"contains": text}`)."""
-        return all(_holds(entry.get(field), wanted) for field, wanted in self.relevant.items())
+        if isinstance(self.relevant, frozenset):
+            return str(entry.get(self.key)) in self.relevant
+        return all(_holds(entry.get(name), wanted) for name, wanted in self.relevant.items())
 
 
 @dataclass(frozen=True)
@@ -65,19 +71,37 @@ def read(path: Path) -> list[Question]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-            relevant = record["expected"]["relevant"]
-            questions.append(Question(record["request"]["body"]["query"], record.get("group", "all"), relevant))
-        except (ValueError, KeyError, TypeError) as error:
+            question = _question(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise GoldenError(f"{path}: line {number}: {type(error).__name__}: {error}") from error
+        if question is not None:
+            questions.append(question)
     if not questions:
-        raise GoldenError(f"{path}: no questions in it")
+        raise GoldenError(f"{path}: no question in it has both a body and 'relevant'")
     return questions
+
+
+def _question(record: Mapping[str, Any]) -> Question | None:
+    """The question of one line; None for one that is the gate's alone."""
+    expected, body = record["expected"], record["request"].get("body")
+    relevant = expected.get("relevant")
+    if not body or not relevant:
+        return None
+    if not isinstance(relevant, (Mapping, list)):
+        raise TypeError("'relevant' has to name fields, or list the fitting entries")
+    filters = {name: body[name] for name in FILTERS if body.get(name) is not None}
+    return Question(
+        query=body["query"],
+        group=str(record.get("group", "all")),
+        relevant=frozenset(map(str, relevant)) if isinstance(relevant, list) else relevant,
+        filters={name: tuple(value) if isinstance(value, list) else value for name, value in filters.items()},
+        key=str(expected.get("key", "id")),
+    )
 
 
 def run(
     questions: Sequence[Question],
-    answer: Callable[[str, int], Sequence[Mapping[str, Any]]],
+    answer: Callable[[Question, int], Sequence[Mapping[str, Any]]],
     entries: Sequence[Mapping[str, Any]],
 ) -> dict[str, Scores]:
     """Ask everything, and return the scores by group. A question that nothing in `entries` fits is left out."""
@@ -86,7 +110,7 @@ def run(
         there_are = sum(question.fits(entry) for entry in entries)
         if there_are == 0:
             continue
-        fits = [question.fits(entry) for entry in answer(question.query, RECALL_AT)]
+        fits = [question.fits(entry) for entry in answer(question, RECALL_AT)]
         precision = sum(fits[:PRECISION_AT]) / min(PRECISION_AT, there_are)
         seen[question.group].append((precision, sum(fits) / min(RECALL_AT, there_are)))
     return {

@@ -50,7 +50,10 @@ class Metrics:
             self.inputs.labels(outcome)
         self.empty = Counter("search_empty_results", "Searches that found nothing.", registry=registry)
         self.created = Gauge(
-            "catalogue_created_timestamp_seconds", "When the catalogue was made into a model.", registry=registry
+            "catalogue_created_timestamp_seconds",
+            "When the catalogue was exported, or else made into a model. A synthetic one does not age.",
+            ["origin"],
+            registry=registry,
         )
         self.entries = Gauge("catalogue_entries", "Restaurants in the catalogue.", registry=registry)
         by = ["group"]
@@ -68,7 +71,7 @@ class Metrics:
     ) -> None:
         """Tell about the model from here on: of drift only with a reference, of answers only with questions."""
         self.model.info({"id": about.model_id, "version": about.model_version})
-        self.created.set(about.created_at)
+        self.created.labels("synthetic" if about.catalogue.startswith("synthetic") else "given").set(about.created_at)
         self.entries.set(about.restaurants)
         if questions and self.golden_run is None:
             # From now on and at 0: questions that nobody manages to ask are missed.
@@ -109,7 +112,8 @@ class _Drift(Collector):
             )
         if seen.error is not None:
             yield _gauge("model_reconstruction_error", "Mean distance of query embeddings.", seen.error)
-        yield _gauge("model_reconstruction_error_reference", "The same without drift.", self._window.usual_error)
+        if self._window.usual_error is not None:
+            yield _gauge("model_reconstruction_error_reference", "The same without drift.", self._window.usual_error)
         yield _gauges("catalogue_drift_psi", "PSI of a feature of the catalogue.", self._catalogue.psi)
         yield _gauge(
             "catalogue_out_of_vocabulary_ratio",

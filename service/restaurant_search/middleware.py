@@ -84,6 +84,9 @@ class Envelope:
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._metrics.requests.labels(method, path, str(status)).inc()
         self._metrics.duration.labels(method, path).observe(seconds)
+        if path == "/search" and status in (400, 413):
+            # Refused before the interface could tell what is wrong with it.
+            self._metrics.inputs.labels("invalid").inc()
         quiet = path in _QUIET and status < 500
         fields = {
             "method": method,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from model_build.__main__ import main as build_model
 from restaurant_search import manifest
-from restaurant_search.engine import Engine, Filters
+from restaurant_search.engine import Engine, Filters, UnknownValueError
 from restaurant_search.manifest import ManifestError
 from restaurant_search.models.tfidf import TfIdf, terms
 from restaurant_search.settings import Settings, SettingsError
@@ -88,3 +89,16 @@ def test_the_runtime_reports_to_nobody() -> None:
         check=True,
     )
     assert loaded.stderr == ""
+
+
+def test_an_unknown_value_is_answered_with_some_of_those_that_there_are(model_dir: Path) -> None:
+    """All of them where they are few, and the nearest of many: an answer is no dump of the catalogue."""
+    engine = Engine.load(model_dir)
+    with pytest.raises(UnknownValueError, match=r"known: American, Chinese, .*Vietnamese$"):
+        engine.search("pizza", Filters(cuisine="Martian"), 1)
+    entries = [replace(entry, neighbourhood=f"Quarter {n}") for n, entry in enumerate(engine.entries)]
+    large = Engine(engine.about, engine._model, entries)
+    with pytest.raises(UnknownValueError, match=r"known: Quarter 12, .* and 280 more$"):
+        large.search("pizza", Filters(neighbourhood="Quarter 12b"), 1)
+    (hit,) = large.search(entries[12].cuisine, Filters(neighbourhood=" quarter 12 "), 9)
+    assert hit.restaurant == entries[12]

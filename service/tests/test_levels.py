@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,20 @@ def test_features() -> None:
     names = Feature.of_names(["a", "b", "b", "b"])
     assert (names.bin("a"), names.bin("b"), names.bin("z")) == (0, 1, 2)
     assert names.shares == (0.25, 0.75, 0.0)
+    many = Feature.of_names([f"cuisine {n}" for n in range(20) for _ in range(20 - n)] + ["rare"])
+    assert len(many.names) == 15
+    assert "cuisine 19" not in many.names
+    assert many.shares[-1] == pytest.approx((1 + 2 + 3 + 4 + 5 + 1) / 211, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [ENOUGH, 2000])
+def test_chance_alone_is_no_drift_however_many_names_there_are(size: int) -> None:
+    """Between two samples of the same 300 names, most of which are rare."""
+    dice = np.random.default_rng(1)
+    shares = 1 / np.arange(1, 301)
+    draw = lambda count: [f"cuisine {n}" for n in dice.choice(300, count, p=shares / shares.sum())]  # noqa: E731
+    feature = Feature.of_names(draw(1000))
+    assert feature.psi(map(feature.bin, draw(size))) < CLEAN
 
 
 def test_a_reference_survives_the_disk(model_dir: Path, tmp_path: Path) -> None:
@@ -134,7 +149,7 @@ def test_the_golden_set_counts_what_fits() -> None:
     vegan = Question("no meat", "lexical", {"features": "vegan"})
     pizza = Question("pizza", "lexical", {"text": {"contains": "pizza"}, "id": "3"})
     absent = Question("sushi", "lexical", {"features": "sushi"})
-    scores = golden.run([vegan, pizza, absent], lambda _, limit: entries[3 : 3 + limit], entries)["lexical"]
+    scores = golden.run([vegan, pizza, absent], lambda _question, limit: entries[3 : 3 + limit], entries)["lexical"]
     assert scores.questions == 2
     assert scores.precision == pytest.approx((2 / 5 + 1) / 2)
     assert scores.recall == pytest.approx((2 / 5 + 1) / 2)
@@ -142,7 +157,35 @@ def test_the_golden_set_counts_what_fits() -> None:
     assert golden.Scores(1, 0.0, 0.0).f1 == 0
 
 
-@pytest.mark.parametrize("line", ["{", '{"request": {}}', ""])
+def test_a_question_is_asked_as_the_gate_asks_it(model_dir: Path, tmp_path: Path) -> None:
+    """With its filters, also for a list of fitting entries; what the service cannot score is left to the gate."""
+    engine = Engine.load(model_dir)
+    thai = [entry for entry in engine.entries if entry.cuisine == "Thai"]
+    body = {"query": "somewhere with a leafy terrace", "cuisine": "thai", "features": [thai[0].features[0]], "limit": 3}
+    lines = [
+        {"request": {"path": "/search", "body": body}, "expected": {"relevant": {"cuisine": "Thai"}}},
+        {"request": {"path": "/search", "body": {"query": thai[0].name}}, "expected": {"relevant": [thai[0].id]}},
+        {"request": {"path": "/search?q=pho"}, "expected": {"relevant": {"cuisine": "Vietnamese"}}},
+        {"request": {"path": "/search", "body": {"query": "pho"}}, "expected": {"json": {"count": 10}}},
+    ]
+    path = tmp_path / "golden.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    questions = golden.read(path)
+    assert [(q.query, q.filters) for q in questions] == [
+        (body["query"], {"cuisine": "thai", "features": (thai[0].features[0],)}),
+        (thai[0].name, {}),
+    ]
+    assert [q.fits(thai[0].as_dict()) for q in questions] == [True, True]
+    assert not questions[1].fits(thai[1].as_dict())
+    answers = engine._records(questions[0], 100)
+    assert answers
+    assert {answer["cuisine"] for answer in answers} == {"Thai"}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", '{"request": {}}', "", '{"request": {"body": {"query": "pho"}}, "expected": {"relevant": "r1"}}', "[]"],
+)
 def test_a_golden_set_that_cannot_be_used_is_named(tmp_path: Path, line: str) -> None:
     """With the line, also when it holds no question at all."""
     path = tmp_path / "golden.jsonl"
@@ -180,12 +223,77 @@ def test_another_reference_can_be_given(model_dir: Path, tmp_path: Path) -> None
 def test_own_queries_are_the_reference(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Too few of them are refused."""
     queries = tmp_path / "queries.txt"
-    queries.write_text("\n".join(synthetic.queries(1200, 3)), encoding="utf-8")
+    # Sorted, as they are often exported, and with what one user alone has typed.
+    asked = sorted([*synthetic.queries(1199, 3), "table for zaphod"])
+    queries.write_text("\n".join(asked), encoding="utf-8")
     options = ["--model", "tfidf", "--count", "300", "--queries", str(queries), "--out", str(tmp_path / "model")]
     assert build_model(options) == 0
+    engine = Engine.load(tmp_path / "model")
+    assert engine.reference is not None
+    assert "zaphod" not in engine.reference.vocabulary
+    window = Window(engine.reference)
+    ask(engine, window, synthetic.queries(2000, 4))
+    seen = window.drift()
+    assert max(seen.psi.values()) < CLEAN
+    assert (seen.unknown_words or 0) < 0.01
     queries.write_text("pizza\n", encoding="utf-8")
     assert build_model(options) == 1
     assert "1 queries" in capsys.readouterr().err
+
+
+def test_of_queries_that_nobody_knows_nothing_is_told(model_dir: Path, tmp_path: Path) -> None:
+    """With an own catalogue and no queries; the catalogue has its age and its drift all the same."""
+    own = tmp_path / "own.jsonl"
+    shutil.copy(model_dir / "catalogue.jsonl", own)
+    options = ["--model", "tfidf", "--catalogue", str(own), "--catalogue-date", "2026-01-31"]
+    assert build_model([*options, "--out", str(tmp_path / "model")]) == 0
+    service = Service(Settings(), load=lambda: Engine.load(tmp_path / "model"))
+    with TestClient(create_app(service)) as client:
+        wait_ready(client)
+        assert service.window is not None
+        for query in synthetic.queries(ENOUGH, seed=9):
+            service.window.add(query, "Thai", None)
+        seen = samples(client)
+    assert not [name for name in seen if name.startswith(("data_drift_psi", "data_out_of", "model_reconstruction"))]
+    assert seen["data_drift_window_requests"] == ENOUGH
+    assert seen["catalogue_created_timestamp_seconds{origin=given}"] == 1769817600
+    assert seen["catalogue_drift_psi{feature=cuisine}"] < CLEAN
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"),
+    [
+        ({}, "missing"),
+        ({"query": ""}, "missing"),
+        ({"query": None}, "missing"),
+        ({"query": None, "limit": 0}, "invalid"),
+        ({"query": 5}, "invalid"),
+        ({"query": "pizza", "cuisine": ""}, "invalid"),
+        ({"query": "pizza", "cuisine": "Martian"}, "invalid"),
+        ({"query": "x" * 20000}, "invalid"),
+    ],
+)
+def test_what_is_wrong_with_a_search_is_counted(client: TestClient, body: dict[str, object], outcome: str) -> None:
+    """As lacking its query, or as wrong, once; also what is too large to look at."""
+    assert client.post("/search", json=body).status_code in (413, 422)
+    seen = samples(client)
+    counted = {name: seen[f"search_inputs_total{{outcome={name}}}"] for name in ("valid", "missing", "invalid")}
+    assert counted == {"valid": 0, "missing": 0, "invalid": 0, outcome: 1}
+
+
+def test_what_a_gate_asks_is_not_what_users_ask(client: TestClient) -> None:
+    """A soak asks the same question every half second, and would look like drift after each deploy."""
+    gate = {"user-agent": "davit-gate"}
+    for ask_it in (
+        lambda: client.post("/search", json={"query": "xylophone"}, headers=gate),
+        lambda: client.get("/search?q=pizza", headers=gate),
+    ):
+        assert ask_it().status_code == 200
+    assert client.post("/search", json={}, headers=gate).status_code == 422
+    seen = samples(client)
+    assert {seen[f"search_inputs_total{{outcome={name}}}"] for name in ("valid", "missing", "invalid")} == {0}
+    assert (seen["search_empty_results_total"], seen["data_drift_window_requests"]) == (0, 0)
+    assert seen["http_requests_total{method=POST,path=/search,status=200}"] == 1
 
 
 def test_metrics_of_all_three_levels(client: TestClient, service: Service) -> None:
@@ -204,7 +312,7 @@ def test_metrics_of_all_three_levels(client: TestClient, service: Service) -> No
     assert seen["catalogue_drift_psi{feature=cuisine}"] < CLEAN
     assert seen["catalogue_out_of_vocabulary_ratio"] == 0
     assert seen["catalogue_entries"] == 300
-    assert time.time() - seen["catalogue_created_timestamp_seconds"] < 3600
+    assert time.time() - seen["catalogue_created_timestamp_seconds{origin=synthetic}"] < 3600
     eventually(lambda: samples(client).get("model_golden_precision_at_10{group=lexical}", 0) >= 0.95)
     assert service.window is not None
     for query in synthetic.queries(ENOUGH, seed=9):
