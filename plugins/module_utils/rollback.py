@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
-    agent,
     candidate,
     difference,
     ending,
     journal,
     leases,
+    opening,
     plan,
     rollout,
     store,
@@ -70,17 +70,10 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
     store.make_room(layout)
     # The clean-up may be stopping the very release that is wanted.
     with store.locked(layout.tidy_lock, wait), journal.acquire(layout, claim) as (session, old):
-        if old is not None:
-            ending.recover(session, engine, claim.owner)
-            session.reopen()
-        try:
-            agent.install(layout)
-            journal.begin(session, claim)
+        opening.begin(session, old, claim, engine)
+        with opening.freed_on_failure(session):
             state = store.read_state(layout)
             name = plan.rollback_target(state, wanted or None)
-        except BaseException:
-            session.close()
-            raise
         if name == state.live and _works(layout, name, engine):
             session.close()
             return Done(name, changed=False, stopped=stopped)

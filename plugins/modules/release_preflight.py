@@ -226,11 +226,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
-    agent,
-    ending,
     fetch,
     hardening,
     journal,
+    opening,
     plan,
     preflight,
     routes,
@@ -343,21 +342,15 @@ def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, An
     store.make_private(layout.stage.parent)
     recovered = ""
     with journal.acquire(layout, claim, at_once=module.params["takeover"]) as (session, old):
-        if old is not None:
-            ended = ending.recover(session, engine, claim.owner)
+        ended = opening.begin(session, old, claim, engine)
+        if old is not None and ended is not None:
             recovered = f"{ended.result}: {ended.cause or ended.release}"
             module.warn(f"An earlier {old.action} was left unfinished. {recovered}")
-            session.reopen()
-        try:
-            agent.install(layout)
-            journal.begin(session, claim)
+        with opening.freed_on_failure(session):
             store.ensure_content_key(layout)
             told = judge(request, layout.stage, module.params["force"])
             if module.params["resolve"] and not told["up_to_date"]:
                 told.update(fetch.ask_registry(layout, told["unresolved"], module.params))
-        except BaseException:
-            session.close()
-            raise
         if told["up_to_date"]:
             session.close()
         own = {"token": session.journal.token, "recovered": recovered, "docker_config": ""}

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
-    candidate,
     edge,
     journal,
+    opening,
     plan,
     rollout,
+    steps,
     store,
     takeover,
     tidy,
@@ -161,18 +162,16 @@ def deploy(host: Adopting, flow: Flow) -> None:
     """The modules of a first deploy, as the role calls them."""
     layout = host.layout
     claim = Claim("alice@laptop", "deploy v1", plan.DEPLOY, 60, {"drain_seconds": 0, "keep": 3, **flow.settings})
-    with journal.acquire(layout, claim) as (session, _old):
-        journal.begin(session, claim)
+    with journal.acquire(layout, claim) as (session, old):
+        opening.begin(session, old, claim, host)
         token = session.journal.token
     with journal.step(layout, token) as session, rollout.taken_back(session, host):
         session.advance(journal.FETCH, release=rid(1), previous="")
         host.tick("publish")
         host.publish(flow.release)
-    with journal.step(layout, token) as session:
-        rollout.try_candidate(session, candidate.load(layout, rid(1)), host)
-    with journal.step(layout, token) as session:
-        rollout.go_live(session, candidate.load(layout, rid(1)), host, ())
-        rollout.finish(session, candidate.load(layout, rid(1)), host, lambda _: None)
+    given = {"app": layout.app, "root": layout.root, "token": token, "lease": None, "release": rid(1)}
+    steps.start(given, lambda _: None)
+    steps.switch({**given, "canary": (), "finish": True}, lambda _: None)
 
 
 def require_one_of_two(host: Adopting, flow: Flow, path: tuple[str, ...]) -> None:

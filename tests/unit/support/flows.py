@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
-    candidate,
     edge,
     journal,
+    opening,
     plan,
     rollback,
     rollout,
+    steps,
     store,
     switching,
 )
@@ -100,20 +101,22 @@ def deploy(host: Host, flow: Flow) -> None:
     """The modules of a deploy, one after the other, as the role calls them."""
     layout = host.layout
     claim = Claim("alice@laptop", "deploy v3", plan.DEPLOY, 60, {**SETTINGS, **flow.settings})
-    with journal.acquire(layout, claim) as (session, _old):
-        journal.begin(session, claim)
+    with journal.acquire(layout, claim) as (session, old):
+        opening.begin(session, old, claim, host)
         token = session.journal.token
     with journal.step(layout, token) as session, rollout.taken_back(session, host):
         previous = store.pointed(layout.live) or ""
         session.advance(journal.FETCH, release=rid(3), previous=previous)
         host.tick("publish")
         host.publish(flow.release(3))
-    with journal.step(layout, token) as session:
-        rollout.try_candidate(session, candidate.load(layout, rid(3)), host)
-    with journal.step(layout, token) as session:
-        rollout.go_live(session, candidate.load(layout, rid(3)), host, flow.canary)
-    with journal.step(layout, token) as session:
-        rollout.finish(session, candidate.load(layout, rid(3)), host, lambda _: None)
+    given = {"app": layout.app, "root": layout.root, "token": token, "lease": None, "release": rid(3)}
+    steps.start(given, warn)
+    steps.switch({**given, "canary": flow.canary, "finish": False}, warn)
+    steps.finish(given, warn)
+
+
+def warn(_: str) -> None:
+    """What a module would warn of."""
 
 
 def go_back(host: Host, flow: Flow) -> None:

@@ -29,6 +29,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     plan,
     rollout,
     routes,
+    steps,
     store,
     tidy,
 )
@@ -354,6 +355,7 @@ def install(host: Host, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "WORKERS_WATCHED", 0.0)
     patch.setattr(agent, "install", lambda *_: None)
     patch.setattr(agent, "Engine", lambda: host)
+    patch.setattr(steps, "Engine", lambda: host)
     # What the host's systemd would do.
     patch.setattr(load_probe_unit, "start", lambda *_: None)
     patch.setattr(load_probe_unit, "stop", lambda *_: {})

@@ -67,7 +67,7 @@ def test_the_modules_of_the_steps_take_them_from_the_program(program: Path, tmp_
     sent.mkdir(parents=True)
     for folder in (sent, *sent.relative_to(tmp_path / "sent").parents):
         (tmp_path / "sent" / folder / "__init__.py").touch()
-    for name in ("module_run", "errors", "journal", "layout", "leases", "masking", "store", "plan", "command"):
+    for name in ("module_run", "apps", "errors", "journal", "layout", "leases", "masking", "store", "plan", "command"):
         (sent / f"{name}.py").write_bytes((here / f"{name}.py").read_bytes())
     brought = AppLayout("shop", str(tmp_path)).program
     brought.parent.mkdir(parents=True)
