@@ -7,7 +7,6 @@ Each may itself die at any line and be called again: what it has done is seen on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -23,6 +22,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     load_probe_unit,
     masking,
     plan,
+    recording,
     recovery,
     store,
     switching,
@@ -34,7 +34,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Session
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.recovery import Recovery
-from ansible_collections.davit.ec2.plugins.module_utils.release import Release, told_origin
+from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 from ansible_collections.davit.ec2.plugins.module_utils.switching import Patience
 
 
@@ -61,7 +61,7 @@ def patience_of(session: Session) -> Patience:
     return Patience.of(session.journal.settings)
 
 
-def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> Ended:
+def finish(session: Session, wanted: Release, engine: Engine, *, cause: str = "", recovered_by: str = "") -> Ended:
     """Make ``wanted`` the last good release; the old one is stopped in the background.
 
     Raises DavitError when what runs is not what the record says. Last good moves first, since a failed
@@ -82,18 +82,18 @@ def finish(session: Session, wanted: Release, engine: Engine, **more: Any) -> En
     if store.pointed(layout.last_good) != wanted.id:
         # Once it is the last good one it stays, and the next deploy looks for the old stack.
         takeover.require_stopped(layout, engine)
-    return _conclude(session, wanted.id, engine, warnings, **more)
+    return _conclude(session, wanted.id, engine, warnings, cause=cause, recovered_by=recovered_by)
 
 
 def _conclude(
-    session: Session, name: str, engine: Engine, warnings: list[str], result: str = plan.SUCCEEDED, **more: Any
+    session: Session, name: str, engine: Engine, warnings: list[str], result: str = plan.SUCCEEDED, **told: Any
 ) -> Ended:
-    """Write down that ``name`` is live and the last good one, and free the lock."""
+    """Write down that ``name`` is live and the last good one, with what is ``told`` of it, and free the lock."""
     layout = session.layout
     store.point(layout.live, layout.release(name))
     store.point(layout.last_good, layout.release(name))
     seen, adopted = load_probe_unit.stop(layout), takeover.told(layout, name)
-    note(session, name, result, probe=_in_short(seen), adopted=adopted, **more)
+    recording.note(session, name, result, probe=recording.in_short(seen), adopted=adopted, **told)
     takeover.complete(layout)
     session.close()
     exported.refresh(layout, engine)
@@ -121,7 +121,7 @@ def require_truth(wanted: Release, engine: Engine) -> None:
             raise DavitError(f"'{service}' has no container at the end of the deploy.")
 
 
-def undo(session: Session, cause: str, engine: Engine, *, blamed: bool = True, **more: Any) -> Ended:
+def undo(session: Session, cause: str, engine: Engine, *, blamed: bool = True) -> Ended:
     """Take back what a deploy or rollback has done so far, and free the lock.
 
     Raises DavitError when it finished well: then there is nothing to undo.
@@ -136,7 +136,7 @@ def undo(session: Session, cause: str, engine: Engine, *, blamed: bool = True, *
             f"Release {session.journal.release} finished well and is the last good one, so it stays."
             " To leave it, run playbooks/rollback.yml."
         )
-    return _carry_out(session, what, engine, cause, blamed=blamed, **more)
+    return _carry_out(session, what, engine, cause, blamed=blamed)
 
 
 def recover(session: Session, engine: Engine, by: str) -> Ended:
@@ -162,17 +162,17 @@ def recover(session: Session, engine: Engine, by: str) -> Ended:
     return _carry_out(session, what, engine, cause, blamed=blamed, recovered_by=by)
 
 
-def _complete(session: Session, what: Recovery, engine: Engine, **more: Any) -> Ended:
+def _complete(session: Session, what: Recovery, engine: Engine, *, cause: str, recovered_by: str) -> Ended:
     wanted = candidate.load(session.layout, what.candidate)
     if wanted.id == store.pointed(session.layout.last_good):
         # It stays in any case, and may have lost a container, as one that a rollback to the live release was to mend.
         candidate.ensure_running(session.layout, wanted, engine, patience_of(session).start_timeout)
     switching.resume(session.layout, wanted, session.journal.previous, engine, patience_of(session))
-    return finish(session, wanted, engine, **more)
+    return finish(session, wanted, engine, cause=cause, recovered_by=recovered_by)
 
 
 def _keep_last_good(
-    session: Session, what: Recovery, engine: Engine, error: Exception, *, cause: str, **more: Any
+    session: Session, what: Recovery, engine: Engine, error: Exception, *, cause: str, recovered_by: str
 ) -> Ended:
     """Free the lock of what is the last good release already and does not run: nothing is left to decide, and what
     replaces it, a deploy or a rollback, needs the lock."""
@@ -183,7 +183,8 @@ def _keep_last_good(
     # Its deploy had ended well; a repair of it has not.
     result = plan.INTERRUPTED if what.candidate == session.journal.previous else plan.SUCCEEDED
     told = f"{cause}. {warning}"
-    ended = _conclude(session, what.candidate, engine, [warning], result, cause=told, blamed=False, **more)
+    more = {"cause": told, "blamed": False, "recovered_by": recovered_by}
+    ended = _conclude(session, what.candidate, engine, [warning], result, **more)
     return replace(ended, cause=told)
 
 
@@ -202,7 +203,9 @@ def _judge(session: Session, what: Recovery, engine: Engine) -> Recovery:
     return Recovery(recovery.RETURN, what.candidate, what.otherwise, f"{verdict['verdict']}: {verdict['cause']}")
 
 
-def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, blamed: bool, **more: Any) -> Ended:
+def _carry_out(
+    session: Session, what: Recovery, engine: Engine, cause: str, *, blamed: bool, recovered_by: str = ""
+) -> Ended:
     """FORGET, REMOVE or RETURN. Traffic first, then the record, then the lock. What does not work here is
     raised with the journal in place, so that the host's timer tries again."""
     layout, patience, warnings = session.layout, patience_of(session), list[str]()
@@ -219,17 +222,7 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
             session.advance(phase, failed=cause)
     journal.enter(journal.REVERT)
     if what.action == recovery.FORGET:
-        store.remove_tree(layout.stage)
-        if what.candidate:
-            tidy.attempt(warnings, partial(tidy.forget, layout, what.candidate, engine))
-        if not what.live:
-            # Only a damaged journal says that nothing was started when a stack was taken over.
-            takeover.give_back(layout, engine, patience)
-        if "recovered_by" in more:
-            note(session, what.candidate, plan.INTERRUPTED, cause=cause, blamed=False, **more)
-        session.close()
-        exported.refresh(layout, engine)
-        return _ended(layout, plan.FAILED, what, cause, {}, {}, warnings)
+        return _forget(session, what, engine, cause, recovered_by)
     former = candidate.load_or_none(layout, what.live) if what.live else None
     project = plan.project_name(layout.app, what.candidate)
     # When traffic has to move back, that comes first: its containers are there until the clean-up.
@@ -246,15 +239,36 @@ def _carry_out(session: Session, what: Recovery, engine: Engine, cause: str, *, 
     adopted = {} if what.live else takeover.give_back(layout, engine, patience)
     seen = load_probe_unit.stop(layout)
     served = not stays and (what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH))
-    result = plan.ROLLED_BACK if served else plan.FAILED
-    if "recovered_by" in more and not blamed and not served:
-        result = plan.INTERRUPTED
-    told = {"cause": cause, "probe": _in_short(seen), "phase": phase, "adopted": adopted}
-    note(session, what.candidate, result, blamed=blamed, **told, **more)
+    result = _result(served=served, blamed=blamed, recovered=recovered_by != "")
+    told = {"cause": cause, "probe": recording.in_short(seen), "phase": phase, "adopted": adopted}
+    recording.note(session, what.candidate, result, blamed=blamed, recovered_by=recovered_by, **told)
     session.close()
     exported.refresh(layout, engine)
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
     return _ended(layout, result, what, cause, logs, seen, warnings, adopted)
+
+
+def _result(*, served: bool, blamed: bool, recovered: bool) -> str:
+    """How a deploy or rollback that did not stay ends in the records."""
+    if served:
+        return plan.ROLLED_BACK
+    return plan.INTERRUPTED if recovered and not blamed else plan.FAILED
+
+
+def _forget(session: Session, what: Recovery, engine: Engine, cause: str, recovered_by: str) -> Ended:
+    """Nothing of it has been started."""
+    layout, warnings = session.layout, list[str]()
+    store.remove_tree(layout.stage)
+    if what.candidate:
+        tidy.attempt(warnings, partial(tidy.forget, layout, what.candidate, engine))
+    if not what.live:
+        # Only a damaged journal says that nothing was started when a stack was taken over.
+        takeover.give_back(layout, engine, patience_of(session))
+    if recovered_by:
+        recording.note(session, what.candidate, plan.INTERRUPTED, cause=cause, blamed=False, recovered_by=recovered_by)
+    session.close()
+    exported.refresh(layout, engine)
+    return _ended(layout, plan.FAILED, what, cause, {}, {}, warnings)
 
 
 def _let_serve(
@@ -350,46 +364,3 @@ def _ended(
 ) -> Ended:
     targets = plan.rollback_targets(store.read_state(layout))
     return Ended(result, what.candidate, what.live, cause, logs, seen, targets, tuple(warnings), adopted or {})
-
-
-def note(session: Session, name: str, result: str, **more: Any) -> None:
-    """Add a line to the history, once for each deploy or rollback: a repeated end does not tell it twice."""
-    layout, now = session.layout, session.journal
-    if any(line.get("deploy") == now.started_at and line["release"] == name for line in store.read_history(layout)):
-        return
-    known = candidate.load_or_none(layout, name) if name else None
-    if known is not None and known.drill:
-        # Its failure is what was wanted, and says nothing against this content.
-        more = {**more, "drill": known.drill["kind"], "blamed": False}
-    if result != plan.SUCCEEDED and name:
-        # The release itself is let go of by the clean-up.
-        more = {**more, "evidence": _refuted(layout, name)}
-    line = {
-        "sequence": plan.sequence_of(name) if name else 0,
-        "action": now.action,
-        "release": name,
-        "version": known.version if known else "",
-        "commit": known.commit if known else "",
-        "previous": now.previous or None,
-        "result": result,
-        "content_hash": known.content_hash if known else "",
-        "by": now.owner,
-        "deploy": now.started_at,
-        "at": journal.utc(),
-        **{key: value for key, value in more.items() if value not in ({}, [], "")},
-    }
-    if known is not None and known.secrets:
-        line["secrets"] = {key: told_origin(origin) for key, origin in known.secrets.items()}
-    store.make_room(layout)
-    store.append_history(layout, masking.mask_of(layout).record(line))
-
-
-def _in_short(seen: Mapping[str, Any]) -> dict[str, Any]:
-    """What the history keeps of a probe: it grows with every deploy, so the series goes to the report alone."""
-    return {key: value for key, value in seen.items() if key != "series"}
-
-
-def _refuted(layout: AppLayout, name: str) -> list[dict[str, Any]]:
-    """The checks that a release did not pass, with what was seen."""
-    verdicts = store.read_json(layout.release(name) / store.VERDICT).values()
-    return [check for verdict in verdicts for check in verdict.get("checks", []) if check["verdict"] != gates.PASS]
