@@ -82,9 +82,6 @@ def _columns(app: Mapping[str, Any]) -> tuple[str, ...]:
 def _notes(app: Mapping[str, Any]) -> list[str]:
     """What a person has to know beside the row: what is wrong, and until when the lock is held."""
     found = [str(problem) for problem in app.get("problems") or []]
-    if app.get("live") and not app.get("running", True):
-        containers = app.get("containers") or {}
-        found.append("not all of it runs: " + ", ".join(f"{name} {seen}" for name, seen in containers.items()))
     if app.get("under_way"):
         found.append(str(app["under_way"]))
     last = app.get("last") or {}

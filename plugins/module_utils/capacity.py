@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,29 @@ MIB = 1 << 20
 _MEMINFO = Path("/proc/meminfo")
 
 
-def memory_limits_mb(model: Mapping[str, Any]) -> dict[str, int | None]:
-    """MiB that all copies of each service may use; None for one without a limit.
+@dataclass(frozen=True)
+class Lack:
+    """What is too small, with the numbers, and what to do about it."""
+
+    seen: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.seen} {self.remedy}"
+
+
+def memory_needed_mb(model: Mapping[str, Any]) -> int:
+    """MiB that all copies of all services may use together; those without a limit count as nothing.
 
     ``model`` is what ``docker compose config --format json`` prints, or a part of it: limits are bytes.
     """
-    return {name: _limit_mb(service or {}) for name, service in (model.get("services") or {}).items()}
+    return sum(_limit_mb(service or {}) for service in (model.get("services") or {}).values())
 
 
-def _limit_mb(service: Mapping[str, Any]) -> int | None:
+def _limit_mb(service: Mapping[str, Any]) -> int:
     deploy = service.get("deploy") or {}
     limit = int(((deploy.get("resources") or {}).get("limits") or {}).get("memory") or service.get("mem_limit") or 0)
-    if limit <= 0:
-        return None
-    return _mib(limit) * _copies(service, deploy)
+    return max(_mib(limit), 0) * _copies(service, deploy)
 
 
 def _copies(service: Mapping[str, Any], deploy: Mapping[str, Any]) -> int:
@@ -39,11 +49,6 @@ def _copies(service: Mapping[str, Any], deploy: Mapping[str, Any]) -> int:
 
 def _mib(size: int) -> int:
     return -(-size // MIB)
-
-
-def memory_needed_mb(model: Mapping[str, Any]) -> int:
-    """MiB that the services of ``model`` may use together; those without a limit count as nothing."""
-    return sum(limit or 0 for limit in memory_limits_mb(model).values())
 
 
 def available_memory_mb() -> int:
@@ -63,7 +68,7 @@ def parse_available_mb(meminfo: str) -> int:
     raise ValueError(f"{_MEMINFO} has no line MemAvailable")
 
 
-def judge_memory(needed: int, available: int, declared_mb: int, stop_first: bool) -> str | None:
+def judge_memory(needed: int, available: int, declared_mb: int, stop_first: bool) -> Lack | None:
     """What to tell when a candidate would not fit beside what runs now; None when it does.
 
     All in MiB. ``needed`` is the sum of the limits; ``declared_mb`` replaces it unless it is 0. With
@@ -80,11 +85,11 @@ def judge_memory(needed: int, available: int, declared_mb: int, stop_first: bool
             "lower mem_limit in the Compose file, or say in compose_release_memory_mb what the services"
             " really use if their limits are far above it"
         )
-    return (
+    return Lack(
         f"The candidate may use {wanted} MB ({where}), but only {available} MB are available on this host"
-        f" beside the live release. Choose one: {smaller}; take a larger instance (ec2_instance_type);"
-        " or set compose_release_stop_first=true, which stops the live release before the candidate"
-        " starts, so that the app does not answer in between."
+        " beside the live release.",
+        f"Choose one: {smaller}; take a larger instance (ec2_instance_type); or set compose_release_stop_first=true,"
+        " which stops the live release before the candidate starts, so that the app does not answer in between.",
     )
 
 

@@ -8,8 +8,11 @@ Each judgement returns findings: what is wrong, what was seen, and what to do. N
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+
+from ansible_collections.davit.ec2.plugins.module_utils import capacity, edge_plan
 
 OPEN, REFUSED, SILENT = "open", "refused", "silent"
 _DROP = re.compile(r"^-A INPUT .*--dports? (\S+) .*-j (?:DROP|REJECT)", re.MULTILINE)
@@ -20,8 +23,10 @@ CLOCK_SECONDS = 30.0
 """What a slow connection adds to the difference is no fault of the clock; AWS and TLS bear minutes."""
 RENEWED_BEFORE = 10 * 86400.0
 """Seconds before its end in which a certificate of a year or of 90 days has been renewed, when all is well."""
-EDGE = "davit-edge-traefik-1"
+EDGE = f"{edge_plan.PROJECT}-{edge_plan.SERVICE}-1"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+HostKey = tuple[str, str]
+"""The type of a host's key, and the key."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +48,15 @@ def judge_key(text: str | None, mode: int, usable: bool, path: str) -> list[Find
             Finding("the SSH key's file is not there", path, "Correct EC2_SSH_KEY or ansible_ssh_private_key_file.")
         ]
     found = []
-    crooked = [name for name, wrong in _crooked(text).items() if wrong]
+    crooked = [name for name, wrong in _crooked(text, usable).items() if wrong]
     if crooked:
         found.append(
             Finding(
                 "the SSH key was changed when it was copied",
                 f"{path}: {', '.join(crooked)}",
-                f"Write it anew: tr -d '\\r' < {path} | sed 's/^[ \\t]*//; s/[ \\t]*$//' > key.pem; chmod 600 key.pem",
+                # It ends each line that it writes, as sed does not.
+                f"Write it anew: awk '{{gsub(/^[ \\t]+|[ \\t\\r]+$/, \"\"); print}}' {path} > key.pem;"
+                " chmod 600 key.pem",
             )
         )
     elif not usable:
@@ -60,12 +67,13 @@ def judge_key(text: str | None, mode: int, usable: bool, path: str) -> list[Find
     return found
 
 
-def _crooked(text: str) -> dict[str, bool]:
+def _crooked(text: str, usable: bool) -> dict[str, bool]:
     lines = text.split("\n")
     return {
         "it has Windows line ends (CRLF)": "\r" in text,
         "it has blanks at the begin or end of lines": any(line.strip("\r") != line.strip() for line in lines),
-        "its last line break is missing": bool(text) and not text.endswith("\n"),
+        # Some kinds of key do without.
+        "its last line break is missing": bool(text) and not text.endswith("\n") and not usable,
     }
 
 
@@ -84,22 +92,37 @@ def judge_ssh(state: str, address: str, port: int) -> list[Finding]:
     return []
 
 
-def judge_host_key(address: str, offered: Mapping[str, str], known: Mapping[str, Mapping[str, str]]) -> list[Finding]:
-    """The host's keys by type, and those that are known, by address and type."""
-    own = known.get(address, {})
-    other = [kind for kind, key in offered.items() if kind in own and own[kind] != key]
-    if other:
-        remedy = (
-            f"If the host was replaced: ssh-keygen -R {address}. If not, somebody may stand in between: do not go on."
-        )
-        return [Finding("the host's SSH key is another one", f"{address}: {', '.join(other)} has changed", remedy)]
-    if own or not offered:
+def judge_host_key(
+    name: str,
+    offered: Collection[HostKey],
+    own: Mapping[str, Collection[HostKey]],
+    others: Mapping[str, Collection[HostKey]],
+) -> list[Finding]:
+    """The keys that a host has now, those known for its ``name`` by file, and those of all readable names by name.
+
+    ``name`` is the one that ssh looks for, as ``[address]:port`` where the port is not 22.
+    """
+    known = {key for keys in own.values() for key in keys}
+    changed = {kind for kind, key in offered if (kind, key) not in known} & {kind for kind, _ in known}
+    if changed:
+        stale = [file for file, keys in own.items() if changed & {kind for kind, _ in keys}]
+        forget = "; ".join(f"ssh-keygen -R {shlex.quote(name)} -f {shlex.quote(file)}" for file in stale)
+        remedy = f"If the host was replaced: {forget}. If not, somebody may stand in between: do not go on."
+        seen = f"{name}: {', '.join(sorted(changed))} has changed"
+        return [Finding("the host's SSH key is another one", seen, remedy)]
+    if known:
         return []
-    former = [name for name, keys in known.items() if any(keys.get(kind) == key for kind, key in offered.items())]
+    # ssh takes the key of the same host at another port.
+    former = [other for other, keys in others.items() if set(keys) & set(offered) and _host(other) != _host(name)]
     if former:
         remedy = "Give the host an Elastic IP (playbooks/provision.yml does), and correct EC2_HOST and DNS."
-        return [Finding("the host's address has changed", f"it is {address} now and was {former[0]}", remedy)]
+        return [Finding("the host's address has changed", f"it is {name} now and was {former[0]}", remedy)]
     return []
+
+
+def _host(name: str) -> str:
+    """Of a name in a file of known keys, without the port."""
+    return name[1:].partition("]")[0] if name.startswith("[") else name
 
 
 def judge_names(own: Sequence[str], names: Mapping[str, Sequence[str]]) -> list[Finding]:
@@ -185,17 +208,24 @@ def judge_disk(total_mb: int, free_mb: int, place: str) -> list[Finding]:
     return []
 
 
-def judge_memory(available_mb: int, needs: Mapping[str, int]) -> list[Finding]:
-    """Room for a second copy of each app; ``needs`` are the memory limits of what is live, in MB."""
-    return [
-        Finding(
-            "there is no room for two copies",
-            f"{app} may use {need} MB, and {available_mb} MB are available",
-            "Take a larger instance, lower mem_limit, or deploy with compose_release_stop_first=true.",
-        )
-        for app, need in sorted(needs.items())
-        if need > available_mb
-    ]
+@dataclass(frozen=True)
+class Room:
+    """What an inventory says of the memory of its app. Those of a host's other apps are not known; without ``app`` it
+    is taken for all."""
+
+    app: str = ""
+    memory_mb: int = 0
+    stop_first: bool = False
+
+
+def judge_memory(available_mb: int, needs: Mapping[str, int], room: Room) -> list[Finding]:
+    """Room for a second copy, as the next deploy wants it; ``needs`` are the memory limits of what is live, in MB."""
+    found = []
+    for app, need in sorted(needs.items()):
+        lack = capacity.judge_memory(need, available_mb, room.memory_mb, room.stop_first)
+        if lack is not None and room.app in ("", app):
+            found.append(Finding("there is no room for two copies", f"{app}: {lack.seen}", lack.remedy))
+    return found
 
 
 def judge_clock(offset: float, kept: bool) -> list[Finding]:
@@ -233,6 +263,19 @@ class Served:
     def overdue(self) -> float:
         """When it should have been renewed: short certificates are renewed late."""
         return self.end - min(RENEWED_BEFORE, (self.end - self.begin) / 10)
+
+
+def judge_apps(problems: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Whether what is live runs and is served, by what status.py says of each app."""
+    remedy = (
+        "An edge that is down: playbooks/configure.yml. An app: playbooks/deploy.yml, or playbooks/rollback.yml to the"
+        " live release (compose_release_rollback_to), both of which start what is down; playbooks/status.yml says more."
+    )
+    return [
+        Finding(f"the app {app} is not as it should be", "; ".join(found), remedy)
+        for app, found in sorted(problems.items())
+        if found
+    ]
 
 
 def judge_certificates(

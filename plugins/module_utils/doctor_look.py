@@ -21,10 +21,11 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     engine_api,
     ports,
     registry,
+    status,
     store,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
-from ansible_collections.davit.ec2.plugins.module_utils.doctor import Finding, Served
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import Finding, Room, Served
 from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import last_words
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
@@ -34,7 +35,9 @@ from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 _STAND_IN = "TRAEFIK DEFAULT CERT"
 
 
-def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str, str, str]) -> list[Finding]:
+def look(
+    root: str, outside: Mapping[int, str], offset: float, login: tuple[str, str, str], room: Room
+) -> list[Finding]:
     """All findings on this host. ``login`` is registry, user and password; without a user no image is asked for."""
     engine_version = _said("docker", "version", "--format", "{{.Server.Version}}")
     findings = doctor.judge_docker(
@@ -46,7 +49,8 @@ def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str,
     place = _engine_place() if engine_version else "/"
     usage = shutil.disk_usage(place)
     findings += doctor.judge_disk(usage.total >> 20, usage.free >> 20, place)
-    findings += doctor.judge_memory(capacity.available_memory_mb(), {name: _needs(one) for name, one in live.items()})
+    needs = {name: _needs(one) for name, one in live.items()}
+    findings += doctor.judge_memory(capacity.available_memory_mb(), needs, room)
     findings += doctor.judge_clock(offset, _clock_is_kept())
     findings += doctor.judge_ports(outside, _listeners(tuple(outside)), *_firewall(tuple(outside)))
     if engine_version:
@@ -56,6 +60,7 @@ def look(root: str, outside: Mapping[int, str], offset: float, login: tuple[str,
         served = _certificates(root, live)
         findings += doctor.judge_certificates(served, time.time(), _acme_errors(served))
         findings += doctor.judge_registry(refused)
+        findings += doctor.judge_apps(_problems(root))
     return findings
 
 
@@ -76,6 +81,11 @@ def _live(root: str) -> dict[str, Release]:
         if release is not None:
             found[layout.app] = release
     return found
+
+
+def _problems(root: str) -> dict[str, list[str]]:
+    """What status.yml would say is wrong with each app."""
+    return {layout.app: status.describe(layout, Engine())["problems"] for layout in apps_of(root)}
 
 
 def _engine_place() -> str:

@@ -104,6 +104,10 @@ class EdgeHost:
         finally:
             connection.close()
 
+    def yields(self, ports: Sequence[int], project: str) -> bool:
+        """Whether the Compose ``project``, and nobody else, has one of ``ports``; '' never has."""
+        return project != "" and any(_only(self._publishers(port), project) for port in ports)
+
     # What is refused
 
     def require_docker(self) -> None:
@@ -125,25 +129,22 @@ class EdgeHost:
                 " Deploy that app again, or remove the file."
             )
 
-    def refuse_foreign_ports(self, ports: Sequence[int], yields_to: str = "") -> list[int]:
-        """Raise when another program listens on one of ``ports``, with its name; those that the Compose project
-        ``yields_to`` has are returned instead, since a deploy is about to take its place."""
+    def refuse_foreign_ports(self, ports: Sequence[int], yields_to: str = "") -> None:
+        """Raise when another program listens on one of ``ports``, with its name; the Compose project ``yields_to`` may,
+        since a deploy is about to take its place."""
         code, out, err = self.run(["ss", "-Hltnp"])
         if code != 0:
             raise DavitError(f"Cannot tell who listens on this host: ss -Hltnp says '{err.strip()}'.")
         others = foreign(listeners(out, ports), self.container())
         # Without Docker's userland proxy a published port has no listener.
         silent = [Listener(port, "", 0) for port in sorted(set(ports) - {each.port for each in others})]
-        sentences, yielded = [], []
+        sentences = []
         for each in [*others, *silent]:
             published = self._publishers(each.port)
-            if published and yields_to and set(published.values()) == {yields_to}:
-                yielded.append(each.port)
-            elif published or each in others:
+            if (published or each in others) and not _only(published, yields_to):
                 sentences.append(describe(each, self._unit(each.pid), published))
         if sentences:
             raise DavitError(f"The edge needs the ports {', '.join(map(str, ports))}. {' '.join(sentences)}")
-        return sorted(set(yielded))
 
     # What is changed
 
@@ -294,6 +295,11 @@ class EdgeHost:
         told = '{{.Names}} {{.Label "com.docker.compose.project"}}'
         lines = self._docker("ps", "--filter", f"publish={port}", "--format", told).splitlines()
         return {name: project.strip() for name, _, project in (line.partition(" ") for line in lines if line)}
+
+
+def _only(published: Mapping[str, str], project: str) -> bool:
+    """Whether containers of the Compose ``project`` publish a port, and no others."""
+    return project != "" and set(published.values()) == {project}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Action = Literal["none", "start", "recreate", "wait"]
+Action = Literal["none", "reload", "start", "recreate", "wait"]
 
 PROJECT = "davit-edge"
 SERVICE = "traefik"
@@ -112,12 +112,24 @@ def edge_document(
     return document, mark
 
 
-def decide(container: Container | None, config: str, answers: bool) -> tuple[Action, str]:
-    """What to do to the container, and why in a person's words.
+def decide(
+    container: Container | None, config: str, answers: bool, *, differs: bool, waits_for: str = ""
+) -> tuple[Action, str]:
+    """What to do to the edge, and why in a person's words.
 
-    ``answers`` says whether the edge's ping answers. Recreating cuts the traffic of all apps for a
-    moment, so it is done for a reason only.
+    ``answers`` says whether the edge's ping answers, ``differs`` whether a file is not as wanted or was not taken over,
+    and ``waits_for`` is the Compose project that has the edge's ports and may keep them. Recreating cuts the traffic of
+    all apps for a moment, so it is done for a reason only.
     """
+    action, reason = _for_container(container, config, answers)
+    if action == "none" and differs:
+        return "reload", "what it reads while it runs changed"
+    if action != "none" and waits_for:
+        return "wait", f"the Compose project '{waits_for}' has its ports until a deploy takes that project's place"
+    return action, reason
+
+
+def _for_container(container: Container | None, config: str, answers: bool) -> tuple[Action, str]:
     if container is None:
         return "start", "there is no edge yet"
     if not container.running:

@@ -188,7 +188,7 @@ def _require_room(staged: Staged, pinned: Pinned, live: Release | None, lacking:
     """Raise DavitError, with the numbers, when the images or a second copy do not fit."""
     room = staged.room
     needed = capacity.memory_needed_mb(pinned.release)
-    problems = [
+    problems: list[object] = [
         capacity.judge_memory(needed, capacity.available_memory_mb(), room["memory_mb"], room["stop_first"]),
     ]
     if lacking:
@@ -196,7 +196,7 @@ def _require_room(staged: Staged, pinned: Pinned, live: Release | None, lacking:
         as_live = engine.size_mb(live.pinned_images) if live else 0
         problems.append(capacity.judge_disk(free, room["minimum_disk_mb"], as_live))
     for problem in filter(None, problems):
-        raise DavitError(problem)
+        raise DavitError(str(problem))
 
 
 def _pull(images: Sequence[str], timeout: float, engine: Engine) -> list[str]:

@@ -64,10 +64,8 @@ class Reply:
     answered: bool = True
 
 
-def parse(declared: Mapping[str, Any], base_url: str) -> GoldenSet | None:
-    """The golden set of a gate; None when there is none. Raises DavitError with what is wrong with it."""
-    if not declared:
-        return None
+def parse(declared: Mapping[str, Any], base_url: str) -> GoldenSet:
+    """The golden set of a gate. Raises DavitError with what is wrong with it."""
     unknown = sorted(set(declared) - _KEYS)
     if unknown:
         raise DavitError(f"The golden set has the unknown key '{unknown[0]}'; known: {', '.join(sorted(_KEYS))}.")

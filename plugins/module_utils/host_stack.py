@@ -17,14 +17,15 @@ from ansible_collections.davit.ec2.plugins.module_utils import http_client, stor
 from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT
 
 COMPOSE = "compose.yaml"
 APPLIED = ".applied"
 """Holds the hash of the files that the running project has taken; gone while a change of them is under way."""
 STAGES = Path("/run/davit-stacks")
 """Memory-backed, since files may hold secrets; what a run left that was killed goes with the next one, or a boot."""
-ROUTES = Path("/opt/davit/edge/dynamic")
-STAGE = Path("/opt/davit/edge/stage")
+ROUTES = Path(DEFAULT_ROOT) / "edge/dynamic"
+STAGE = Path(DEFAULT_ROOT) / "edge/stage"
 PULL_TIMEOUT = 900.0
 
 

@@ -77,7 +77,7 @@ def go_back(layout: AppLayout, wanted: str, claim: Claim, engine: Engine, wait: 
         if name == state.live and _works(layout, name, engine):
             session.close()
             return Done(name, changed=False, stopped=stopped)
-        verdict, ended = rollout.go_back(session, name, engine)
+        verdict, ended = rollout.bring_back(session, name, engine)
     changes = difference.between(layout, state.live or "", name)
     return Done(name, changed=True, stopped=stopped, ended=ended, verdict=verdict, changes=changes)
 

@@ -41,6 +41,8 @@ from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
 BEFORE_TRAFFIC = (journal.START, journal.GATE)
+WORKERS_WATCHED = 2.0
+"""Seconds at least for which workers are watched, which were in no gate."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
             if old is None:
                 break
             switching.share(layout, old, wanted, step.weight, patience)
-            _watch(session, wanted, engine, step.seconds, f"canary {step.weight} %")
+            _watch(session, wanted, engine, step.seconds, f"canary {step.weight} %", wanted.beside)
         warm = seconds > 0 and not session.setting("stop_first", False)
         takeover.take(layout, wanted, engine, patience)
         takeover.require_stopped(layout, engine)
@@ -192,18 +194,15 @@ def go_live(session: Session, wanted: Release, engine: Engine, canary: Sequence[
         if seconds <= 0 and not wanted.workers:
             drill.refuse_pass(wanted.drill, soaked=True)
             return {"verdict": gates.PASS, "cause": "", "seconds": 0, "checks": []}
-        # Workers have just been started and were in no gate: they are looked at for a moment in any case.
-        verdict = _watch(session, wanted, engine, max(seconds, WORKERS_WATCHED), "soak")
+        verdict = _watch(session, wanted, engine, max(seconds, WORKERS_WATCHED), "soak", wanted.services)
         drill.refuse_pass(wanted.drill, soaked=True)
         return verdict
 
 
-WORKERS_WATCHED = 2.0
-
-
-def _watch(session: Session, wanted: Release, engine: Engine, seconds: float, what: str) -> dict[str, Any]:
+def _watch(
+    session: Session, wanted: Release, engine: Engine, seconds: float, what: str, services: Sequence[str]
+) -> dict[str, Any]:
     gate = candidate.gate_of(wanted)
-    services = wanted.services if what == "soak" else wanted.beside
     way = quality.Way(partial(candidate.ask, gate))
     metrics = quality.looks(candidate.quality_of(wanted).at(metric_checks.SOAK), way)
 
@@ -234,7 +233,7 @@ def finish(session: Session, wanted: Release, engine: Engine, warn: Callable[[st
     return ended.to_json()
 
 
-def go_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any], Ended]:
+def bring_back(session: Session, name: str, engine: Engine) -> tuple[dict[str, Any], Ended]:
     """Bring back the kept release ``name`` as it was, through its own gate, and prove it at the edge.
 
     The live release serves until then, unless both do not fit (``stop_first``). Raises DavitError, with the live

@@ -44,10 +44,8 @@ class Shadow:
     key: str = "id"
 
 
-def parse(declared: Mapping[str, Any], base_url: str) -> Shadow | None:
-    """The shadow of a gate; None when there is none. Raises DavitError with what is wrong with it."""
-    if not declared:
-        return None
+def parse(declared: Mapping[str, Any], base_url: str) -> Shadow:
+    """The shadow of a gate. Raises DavitError with what is wrong with it."""
     unknown = sorted(set(declared) - _KEYS)
     if unknown:
         raise DavitError(f"The shadow has the unknown key '{unknown[0]}'; known: {', '.join(sorted(_KEYS))}.")

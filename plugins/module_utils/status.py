@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import (
     candidate,
+    edge,
     exported,
     gates,
     http_client,
@@ -20,6 +22,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
 )
 from ansible_collections.davit.ec2.plugins.module_utils.engine import Engine
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.gates import Look
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.release import Release, told_origin
 
@@ -41,9 +44,15 @@ def describe(layout: AppLayout, engine: Engine) -> dict[str, Any]:
         told["problems"].append(f"the edge serves '{told['edge_serves']}' but the record says '{told['live']}'")
     if state.live is None:
         return told
+    if not edge.is_up():
+        told["problems"].append("the edge does not answer, so no app of this host is served")
     try:
         live = candidate.load(layout, state.live)
-        told.update(_live(layout, live, engine))
+        looks = _looks(layout, live, engine)
+        told.update(_live(layout, live, looks))
+        # A health check that was not made yet, as after a boot, says nothing.
+        wrong = [f"{_service(look)} {look.observed}" for look in looks if not (look.holds or look.pending)]
+        told["problems"] += [f"not all of it runs: {'; '.join(wrong)}"] if wrong else []
     except DavitError as error:
         told["problems"].append(str(error))
     return told
@@ -66,16 +75,24 @@ def _last(layout: AppLayout) -> dict[str, Any]:
     return {key: lines[-1][key] for key in wanted if key in lines[-1]} if lines else {}
 
 
-def _live(layout: AppLayout, live: Release, engine: Engine) -> dict[str, Any]:
-    containers = engine.containers(live.project)
-    looks = gates.judge_containers(live.services, containers, {})
+def _looks(layout: AppLayout, live: Release, engine: Engine) -> list[Look]:
+    """A look at each service of ``live``, and at each that owns its data."""
+    own = gates.judge_containers(live.services, engine.containers(live.project), {})
+    return own + gates.judge_containers(live.stateful, engine.containers(layout.stateful_project), {})
+
+
+def _service(look: Look) -> str:
+    return look.name.partition(" ")[2]
+
+
+def _live(layout: AppLayout, live: Release, looks: Sequence[Look]) -> dict[str, Any]:
     return {
         "version": live.version,
         "commit": live.commit,
         "since": exported.since(store.read_history(layout), live),
         "images": {name: image.pinned for name, image in live.images.items()},
         "running": all(look.holds for look in looks),
-        "containers": {look.name.partition(" ")[2]: look.observed for look in looks},
+        "containers": {_service(look): look.observed for look in looks},
         "model": _model(live),
         "secrets": {name: told_origin(origin) for name, origin in live.secrets.items()},
     }

@@ -136,7 +136,8 @@ def open_edge(layout: AppLayout, engine: Engine, patience: Patience) -> None:
     while not edge.is_up():
         if time.monotonic() > deadline:
             raise DavitError(
-                f"The edge did not start within {patience.start_timeout:g} s. See 'docker compose -p davit-edge logs'."
+                f"The edge did not start within {patience.start_timeout:g} s."
+                f" See 'docker compose -p {edge_plan.PROJECT} logs'."
             )
         time.sleep(0.05)
 

@@ -10,7 +10,7 @@ module: doctor_host
 short_description: Look at a host, and explain what is wrong with it
 version_added: 0.1.0
 description:
-  - Looks at Docker, disk, memory, clock, ports, certificates and images of the host that it runs on, and changes
+  - Looks at Docker, disk, memory, clock, ports, certificates, images and apps of the host that it runs on, and changes
     nothing.
 options:
   outside:
@@ -32,6 +32,18 @@ options:
     description: Password at the registry.
     type: str
     default: ""
+  app:
+    description: The app that O(memory_mb) and O(stop_first) are of; that of others is then not judged by its memory.
+    type: str
+    default: ""
+  memory_mb:
+    description: Memory in MiB that one copy needs; V(0) means the sum of the memory limits.
+    type: int
+    default: 0
+  stop_first:
+    description: Whether a deploy stops the live release first, so that there are never two copies.
+    type: bool
+    default: false
   root:
     description: Directory that holds everything of Davit on the host.
     type: path
@@ -59,6 +71,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import doctor_look
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import Room
 from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
 
@@ -71,6 +84,9 @@ ARGUMENTS: dict[str, Any] = {
     "registry": {"type": "str", "default": "ghcr.io"},
     "username": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
+    "app": {"type": "str", "default": ""},
+    "memory_mb": {"type": "int", "default": 0},
+    "stop_first": {"type": "bool", "default": False},
     "root": {"type": "path", "default": DEFAULT_ROOT},
 }
 
@@ -80,7 +96,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     offset = time.time() - given["now"] if given["now"] else 0.0
     outside = {int(port): str(state) for port, state in given["outside"].items()}
     login = (given["registry"], given["username"], given["password"])
-    findings = doctor_look.look(given["root"], outside, offset, login)
+    room = Room(given["app"], given["memory_mb"], given["stop_first"])
+    findings = doctor_look.look(given["root"], outside, offset, login, room)
     return {"changed": False, "findings": [finding.to_json() for finding in findings]}
 
 

@@ -58,7 +58,7 @@ author:
 EXAMPLES = r"""
 - name: Look at the way to the host
   davit.ec2.doctor_way:
-    address: "{{ ansible_host }}"
+    address: "{{ hostvars[inventory_hostname].ansible_host | default(inventory_hostname) }}"
   delegate_to: localhost
 """
 
@@ -87,11 +87,12 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.davit.ec2.plugins.module_utils import doctor
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import HostKey
 from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
 
 if TYPE_CHECKING:
@@ -159,33 +160,47 @@ def in_agent(key: Path) -> bool:
     return held.returncode == 0 and bool(fingerprint) and fingerprint[0] in held.stdout.split()
 
 
-def offered_keys(address: str, port: int, timeout: float, known: Iterable[str]) -> dict[str, str]:
-    """The host's keys by type: of the types that are ``known``, or one.
+def offered_keys(address: str, port: int, timeout: float, known: Iterable[str]) -> set[HostKey]:
+    """The host's keys: of the types that are ``known``, or of one.
 
     Each type is a connection without a login, and sshd puts off who makes many of those.
     """
     kinds = {name for kind in known for name in ("ed25519", "ecdsa", "rsa") if name in kind} or {"ed25519"}
     argv = ["ssh-keyscan", "-T", str(int(timeout)), "-p", str(port), "-t", ",".join(sorted(kinds)), "--", address]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return {
-        kind: key for _, kind, key in (line.split()[:3] for line in done.stdout.splitlines() if line[:1] not in "#")
-    }
+    return {key for _, key in _known(done.stdout)}
 
 
-def known_keys(files: Iterable[str]) -> dict[str, dict[str, str]]:
-    """Name to key by type, of files whose names are not hashed."""
-    known: dict[str, dict[str, str]] = {}
+def own_keys(name: str, files: Iterable[str]) -> dict[str, set[HostKey]]:
+    """The keys that each file has for ``name``: as ssh finds them, also where names are hashed."""
+    found: dict[str, set[HostKey]] = {}
     for file in files:
-        try:
-            lines = Path(file).read_text(encoding="utf-8").splitlines()
-        except OSError:
-            continue
-        for line in lines:
-            fields = line.split()
-            if len(fields) >= 3 and not line.startswith(("#", "@")):
-                for name in fields[0].split(","):
-                    known.setdefault(name, {})[fields[1]] = fields[2]
-    return known
+        argv = ["ssh-keygen", "-F", name, "-f", file]
+        done = subprocess.run(argv, capture_output=True, text=True, errors="replace", check=False)
+        keys = {key for _, key in _known(done.stdout)}
+        if keys:
+            found[file] = keys
+    return found
+
+
+def all_keys(files: Iterable[str]) -> dict[str, set[HostKey]]:
+    """All keys of the files by name, but for those whose names are hashed."""
+    found: dict[str, set[HostKey]] = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            for names, key in _known(Path(file).read_text(encoding="utf-8", errors="replace")):
+                for name in names.split(","):
+                    if not name.startswith("|"):
+                        found.setdefault(name, set()).add(key)
+    return found
+
+
+def _known(text: str) -> Iterator[tuple[str, HostKey]]:
+    """Names and key of each line of known keys; those with a marker, as of revoked ones, are left out."""
+    for line in text.splitlines():
+        fields = line.split()
+        if len(fields) >= 3 and not line.startswith(("#", "@")):
+            yield fields[0], (fields[1], fields[2])
 
 
 def resolve(name: str) -> list[str]:
@@ -203,9 +218,10 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     ssh = doctor.OPEN if given["jump"] else connect(address, given["port"], timeout, b"")
     findings += doctor.judge_ssh(ssh, address, given["port"])
     if ssh == doctor.OPEN and not given["jump"]:
-        known, name = known_keys(given["known_hosts"]), given["alias"] or address
-        offered = offered_keys(address, given["port"], timeout, known.get(name, {}))
-        findings += doctor.judge_host_key(name, offered, known)
+        name = given["alias"] or (address if given["port"] == 22 else f"[{address}]:{given['port']}")
+        own = own_keys(name, given["known_hosts"])
+        offered = offered_keys(address, given["port"], timeout, {kind for keys in own.values() for kind, _ in keys})
+        findings += doctor.judge_host_key(name, offered, own, all_keys(given["known_hosts"]))
     # The host may itself be known by a name.
     findings += doctor.judge_names(resolve(address) or [address], {name: resolve(name) for name in given["names"]})
     return {

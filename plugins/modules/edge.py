@@ -134,6 +134,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.davit.ec2.plugins.module_utils import certificates as given_certificates
+from ansible_collections.davit.ec2.plugins.module_utils.edge import PING
 from ansible_collections.davit.ec2.plugins.module_utils.edge_host import EDGE_PATH, EdgeHost
 from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     Certificate,
@@ -144,16 +145,17 @@ from ansible_collections.davit.ec2.plugins.module_utils.edge_plan import (
     wanted_config,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.layout import DEFAULT_ROOT
 
 ARGUMENTS = {
-    "directory": {"type": "path", "default": "/opt/davit/edge"},
+    "directory": {"type": "path", "default": f"{DEFAULT_ROOT}/edge"},
     "static": {"type": "dict", "required": True},
     "dynamic": {"type": "dict", "default": {}},
     "authority": {"type": "str", "default": ""},
     "service": {"type": "dict", "required": True},
     "ports": {"type": "list", "elements": "int", "required": True},
     "yields_to": {"type": "str", "default": ""},
-    "ping_url": {"type": "str", "default": "http://127.0.0.1:8099/ping"},
+    "ping_url": {"type": "str", "default": PING},
     # The whole list, since Ansible writes a key of several lines into the host's journal when the key alone is no_log.
     "certificates": {
         "type": "list",
@@ -181,32 +183,36 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         files["acme/authority.pem"] = params["authority"]
 
     given_certificates.check(module.run_command, certificates, time.time())
-    before = {name: host.read(name) for name in files}
-    action, reason = decide(host.container(), wanted_config(compose), host.answers())
-    differs = before != files or (action == "none" and host.mark() != mark)
+    before, image = {name: host.read(name) for name in files}, str(params["service"]["image"])
+    action, reason = decide(
+        host.container(),
+        wanted_config(compose),
+        host.answers(),
+        differs=before != files or host.mark() != mark,
+        waits_for=params["yields_to"] if host.yields(params["ports"], params["yields_to"]) else "",
+    )
     result: dict[str, Any] = {
-        "changed": differs or action != "none",
-        "action": "reload" if differs and action == "none" else action,
-        "reason": "what it reads while it runs changed" if differs and action == "none" else reason,
+        "changed": before != files or not host.has_image(image) if action == "wait" else action != "none",
+        "action": action,
+        "reason": reason,
         "diff": [
             {"before": before[name] or "", "after": files[name], "before_header": name, "after_header": name}
             for name in sorted(files)
         ],
     }
-    if result["changed"]:
+    if action != "none":
         host.refuse_broken_routes()
-    if action != "none" and host.refuse_foreign_ports(params["ports"], params["yields_to"]):
-        result.update(_wait(host, params, differs))
+    if action not in ("none", "reload"):
+        host.refuse_foreign_ports(params["ports"], params["yields_to"])
     if module.check_mode or not result["changed"]:
         return result
     host.require_docker()
     host.make_directories()
     host.write_certificates(certificates)
-    image = str(params["service"]["image"])
-    if result["action"] == "wait":
+    if action == "wait":
         host.have_image(image)
         host.write(files)
-    elif action == "none":
+    elif action == "reload":
         host.reload(files, mark, params["timeout"])
     else:
         made_of = (wanted_config(compose), mark)
@@ -214,12 +220,6 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         if action == "recreate":
             result["gap_seconds"] = gap
     return result
-
-
-def _wait(host: EdgeHost, params: dict[str, Any], files_change: bool) -> dict[str, Any]:
-    reason = f"the Compose project '{params['yields_to']}' has its ports until a deploy takes that project's place"
-    lacking = not host.has_image(str(params["service"]["image"]))
-    return {"action": "wait", "reason": reason, "changed": files_change or lacking}
 
 
 def main() -> None:

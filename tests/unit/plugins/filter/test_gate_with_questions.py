@@ -50,6 +50,5 @@ def test_the_set_of_the_reference_service_can_be_used() -> None:
         {"golden": {"file": "golden.jsonl", "min_score": {"lexical": 0.9}}}, str(ROOT / "service")
     )
     made = golden_set.parse(gate["golden"], "http://127.0.0.1:1")
-    assert made is not None
     assert {question.group for question in made.questions} == {"lexical", "paraphrase"}
     assert len(json.dumps(gate)) < 20_000

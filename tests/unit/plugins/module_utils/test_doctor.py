@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.davit.ec2.plugins.module_utils import doctor
-from ansible_collections.davit.ec2.plugins.module_utils.doctor import OPEN, REFUSED, SILENT, Finding, Served
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import OPEN, REFUSED, SILENT, Finding, Room, Served
 
 KEY = "-----BEGIN KEY-----\nabc\n-----END KEY-----\n"
-A, B = {"ssh-ed25519": "AAA"}, {"ssh-ed25519": "BBB"}
+A, B, RSA = ("ssh-ed25519", "AAA"), ("ssh-ed25519", "BBB"), ("ssh-rsa", "CCC")
+NOT_WELL = "is not as it should be"
 
 
 def judged(begin: float, end: float, *, names_it: bool = True) -> list[Finding]:
@@ -33,17 +34,23 @@ def judged(begin: float, end: float, *, names_it: bool = True) -> list[Finding]:
             doctor.judge_key(KEY.replace("abc", "abc "), 0o600, False, "k"),
             ["the SSH key was changed when it was copied"],
         ),
-        (doctor.judge_key(KEY.strip(), 0o600, True, "k"), ["the SSH key was changed when it was copied"]),
+        (doctor.judge_key(KEY.strip(), 0o600, False, "k"), ["the SSH key was changed when it was copied"]),
+        (doctor.judge_key(KEY.strip(), 0o600, True, "k"), []),
         (doctor.judge_key(KEY, 0o600, False, "k"), ["the SSH key cannot be used"]),
         (doctor.judge_key(KEY, 0o644, True, "k"), ["others may read the SSH key"]),
         (doctor.judge_ssh(OPEN, "h", 22), []),
         (doctor.judge_ssh(REFUSED, "h", 22), ["SSH is refused"]),
         (doctor.judge_ssh(SILENT, "h", 22), ["SSH does not answer"]),
-        (doctor.judge_host_key("h", A, {"h": A}), []),
-        (doctor.judge_host_key("h", A, {}), []),
-        (doctor.judge_host_key("h", A, {"h": B}), ["the host's SSH key is another one"]),
-        (doctor.judge_host_key("h", A, {"old": A}), ["the host's address has changed"]),
-        (doctor.judge_host_key("h", {}, {"old": A}), []),
+        (doctor.judge_host_key("h", {A}, {"f": {A}}, {"old": {A}}), []),
+        (doctor.judge_host_key("h", {A}, {"f": {A, B}}, {}), []),
+        (doctor.judge_host_key("h", {A}, {"f": {RSA}}, {"old": {A}}), []),
+        (doctor.judge_host_key("h", {A}, {}, {}), []),
+        (doctor.judge_host_key("h", {A}, {"f": {B}}, {}), ["the host's SSH key is another one"]),
+        (doctor.judge_host_key("h", {A}, {"f": {B}, "g": {A}}, {}), []),
+        (doctor.judge_host_key("h", {A}, {}, {"old": {A}}), ["the host's address has changed"]),
+        (doctor.judge_host_key("h", {A}, {}, {"old": {B}}), []),
+        (doctor.judge_host_key("h", set(), {}, {"old": {A}}), []),
+        (doctor.judge_host_key("[h]:2222", {A}, {}, {"h": {A}}), []),
         (doctor.judge_names(["1.2.3.4"], {"a": ["1.2.3.4", "::1"]}), []),
         (doctor.judge_names(["1.2.3.4", "2001:db8::1"], {"a": ["2001:db8::1"]}), []),
         (doctor.judge_names(["1.2.3.4"], {"a": []}), ["DNS does not point here"]),
@@ -65,8 +72,13 @@ def judged(begin: float, end: float, *, names_it: bool = True) -> list[Finding]:
         (doctor.judge_disk(30_000, 10_000, "/"), []),
         (doctor.judge_disk(30_000, 1_000, "/"), ["the disk is full"]),
         (doctor.judge_disk(8_000, 4_000, "/"), ["the disk is small"]),
-        (doctor.judge_memory(1000, {"shop": 900}), []),
-        (doctor.judge_memory(1000, {"shop": 1001, "b": 1}), ["there is no room for two copies"]),
+        (doctor.judge_memory(1000, {"shop": 900}, Room()), []),
+        (doctor.judge_memory(1000, {"shop": 1001, "b": 1}, Room()), ["there is no room for two copies"]),
+        (doctor.judge_memory(1000, {"shop": 1001}, Room("shop")), ["there is no room for two copies"]),
+        (doctor.judge_memory(1000, {"shop": 1001}, Room("shop", memory_mb=400)), []),
+        (doctor.judge_memory(1000, {"shop": 1}, Room("shop", memory_mb=1001)), ["there is no room for two copies"]),
+        (doctor.judge_memory(1000, {"shop": 1001}, Room("shop", stop_first=True)), []),
+        (doctor.judge_memory(1000, {"shop": 1001}, Room("b")), []),
         (doctor.judge_clock(5, True), []),
         (doctor.judge_clock(-7200, True), ["the clock is off"]),
         (doctor.judge_clock(7200, True), ["the clock is off"]),
@@ -84,6 +96,11 @@ def judged(begin: float, end: float, *, names_it: bool = True) -> list[Finding]:
         (doctor.judge_certificates({"a": None}, 0.0, {"a": "acme: no"}), ["there is no certificate for a"]),
         (doctor.judge_certificates({"": None}, 0.0, {}), ["there is no certificate for routes without hosts"]),
         (doctor.judge_certificates({"": Served(-9, -1)}, 0.0, {}), ["the certificate for any other name has expired"]),
+        (doctor.judge_apps({"shop": []}), []),
+        (
+            doctor.judge_apps({"b": ["x"], "a": [], "shop": ["y", "z"]}),
+            [f"the app {a} {NOT_WELL}" for a in ("b", "shop")],
+        ),
         (doctor.judge_registry({}), []),
         (doctor.judge_registry({"a": "denied"}), ["the registry does not give the image away"]),
     ],
@@ -92,6 +109,11 @@ def test_what_is_wrong_is_named(findings: list[Finding], what: list[str]) -> Non
     assert [finding.what for finding in findings] == what
     told: list[dict[str, Any]] = [finding.to_json() for finding in findings]
     assert all(one["evidence"] and one["remedy"] for one in told)
+
+
+def test_the_stale_key_is_forgotten_in_the_file_that_has_it() -> None:
+    (finding,) = doctor.judge_host_key("[h]:2222", {A}, {"a b": {B}, "g": {RSA}}, {})
+    assert "ssh-keygen -R '[h]:2222' -f 'a b'. " in finding.remedy
 
 
 def test_what_acme_said_of_a_name_is_the_evidence() -> None:

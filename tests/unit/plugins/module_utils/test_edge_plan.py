@@ -51,7 +51,33 @@ def container(config: str = "a", running: bool = True, paused: bool = False) -> 
     ],
 )
 def test_traffic_is_cut_for_a_reason_only(found: Container | None, answers: bool, action: str, reason: str) -> None:
-    assert decide(found, "a", answers) == (action, reason)
+    assert decide(found, "a", answers, differs=False) == (action, reason)
+
+
+@pytest.mark.parametrize(
+    ("found", "differs", "waits_for", "action", "reason"),
+    [
+        (container(), True, "", "reload", "what it reads while it runs changed"),
+        (container(config="b"), True, "", "recreate", "its own configuration or image changed"),
+        (
+            None,
+            True,
+            "shop",
+            "wait",
+            "the Compose project 'shop' has its ports until a deploy takes that project's place",
+        ),
+        (container(config="b"), False, "shop", "wait", "the Compose project 'shop' has its ports"),
+        # It serves beside that project already.
+        (container(), True, "shop", "reload", "what it reads while it runs changed"),
+        (container(), False, "shop", "none", "it runs with this configuration"),
+    ],
+)
+def test_files_are_taken_over_and_ports_waited_for(
+    found: Container | None, differs: bool, waits_for: str, action: str, reason: str
+) -> None:
+    decided, why = decide(found, "a", found is not None, differs=differs, waits_for=waits_for)
+    assert decided == action
+    assert why.startswith(reason)
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_a_release_that_finished_well_is_not_undone(layout: AppLayout) -> None:
 def test_a_rollback_whose_target_does_not_start_keeps_the_live_release(layout: AppLayout) -> None:
     session = session_of(layout, journal.PREFLIGHT, 1, plan.ROLLBACK)
     with pytest.raises(DavitError, match="create"):
-        rollout.go_back(session, rid(1), Remembering("create"))
+        rollout.bring_back(session, rid(1), Remembering("create"))
     assert (switching.serving(layout), store.pointed(layout.live)) == (rid(2), rid(2))
     assert (last_line(layout)["action"], last_line(layout)["result"]) == (plan.ROLLBACK, plan.FAILED)
 
@@ -318,7 +318,7 @@ def test_a_rollback_to_a_damaged_release_leaves_no_lock(layout: AppLayout) -> No
     session = session_of(layout, journal.PREFLIGHT, action=plan.ROLLBACK)
     session.advance(journal.PREFLIGHT, release="", previous="")
     with pytest.raises(DavitError, match="cannot be read"):
-        rollout.go_back(session, rid(1), Remembering())
+        rollout.bring_back(session, rid(1), Remembering())
     assert journal.read(layout) is None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,9 +69,64 @@ def test_a_port_that_nobody_has_is_refused() -> None:
 
 def test_known_keys_are_read_by_name(tmp_path: Path) -> None:
     file = tmp_path / "known_hosts"
-    file.write_text("# a comment\na,b ssh-ed25519 AAA\na ssh-rsa BBB\n@revoked * ssh-rsa C\nbroken\n", encoding="utf-8")
-    known = doctor_way.known_keys([str(file), str(tmp_path / "absent")])
-    assert known == {"a": {"ssh-ed25519": "AAA", "ssh-rsa": "BBB"}, "b": {"ssh-ed25519": "AAA"}}
+    lines = ["# comment", "a,b ssh-ed25519 AAA", "a ssh-rsa BBB", "@revoked * ssh-rsa C", "broken", "|1|x|y ssh-rsa D"]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    files = [str(file), str(tmp_path / "absent")]
+    one, two = ("ssh-ed25519", "AAA"), ("ssh-rsa", "BBB")
+    assert doctor_way.all_keys(files) == {"a": {one, two}, "b": {one}}
+    assert doctor_way.own_keys("a", files) == {str(file): {one, two}}
+    assert doctor_way.own_keys("c", files) == {}
+
+
+def new_key(folder: Path, name: str) -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(folder / name)], check=True)
+    return folder / name
+
+
+@pytest.mark.parametrize("hashed", [False, True])
+@pytest.mark.parametrize(
+    ("port", "alias", "known"), [(22, "", "203.0.113.10"), (2222, "", "[203.0.113.10]:2222"), (2222, "web", "web")]
+)
+@pytest.mark.parametrize(
+    ("same", "what"), [(True, []), (False, ["the host's SSH key is another one"])], ids=["the same", "another"]
+)
+def test_a_host_s_key_is_found_by_the_name_that_ssh_keeps_it_under(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    hashed: bool,
+    port: int,
+    alias: str,
+    known: str,
+    same: bool,
+    what: list[str],
+) -> None:
+    keys = [new_key(tmp_path, name).with_suffix(".pub").read_text().strip() for name in ("one", "two")]
+    file = tmp_path / "known_hosts"
+    file.write_text(f"{known} {keys[0]}\n")
+    if hashed:
+        subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(file)], check=True, capture_output=True)
+        assert file.read_text().startswith("|1|")
+    kind, key = keys[0 if same else 1].split()
+    monkeypatch.setattr(doctor_way, "connect", lambda *_: doctor.OPEN)
+    monkeypatch.setattr(doctor_way, "offered_keys", lambda *_: {(kind, key)})
+    params = {name: argument.get("default") for name, argument in doctor_way.ARGUMENTS.items()}
+    params |= {"address": "203.0.113.10", "port": port, "alias": alias, "known_hosts": [str(file)], "ports": []}
+    module: Any = SimpleNamespace(params=params)
+    assert [one["what"] for one in doctor_way.work(module)["findings"]] == what
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [lambda text: text.rstrip("\n"), lambda text: text.replace("\n", "\r\n").rstrip(), lambda text: f" {text} \t\n"],
+    ids=["no last line break", "CRLF", "blanks"],
+)
+def test_a_key_that_was_harmed_is_whole_again_by_the_remedy(tmp_path: Path, harm: Callable[[str], str]) -> None:
+    key = new_key(tmp_path, "key")
+    key.write_text(harm(key.read_text()), newline="")
+    (finding,) = doctor_way.look_at_key(str(key))
+    remedy = finding.remedy.removeprefix("Write it anew: ")
+    subprocess.run(["sh", "-ec", remedy], check=True, cwd=tmp_path)
+    assert doctor_way.look_at_key(str(tmp_path / "key.pem")) == []
 
 
 def test_a_name_that_nobody_knows_has_no_address() -> None:
