@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -156,11 +157,12 @@ def test_room_is_set_aside_where_there_is_plenty_and_given_up_on_a_full_disk(
     assert layout.reserve.exists() is not full
 
 
-def test_only_a_full_disk_is_passed_over() -> None:
-    with store.unless_full():
-        raise OSError(28, "No space left on device")
-    with pytest.raises(OSError, match="Read-only"), store.unless_full():
-        raise OSError(30, "Read-only file system")
+@pytest.mark.parametrize(
+    ("number", "passed"), [(28, True), (122, True), (30, False)], ids=["full", "quota", "read-only"]
+)
+def test_only_a_full_disk_is_passed_over(number: int, *, passed: bool) -> None:
+    with contextlib.nullcontext() if passed else pytest.raises(OSError, match="Read-only"), store.unless_full():
+        raise OSError(number, os.strerror(number))
 
 
 def test_the_state_is_what_the_records_say(layout: AppLayout) -> None:
