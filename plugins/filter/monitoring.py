@@ -13,13 +13,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.davit.ec2.plugins.module_utils.doctor import renewed_before
+
 DOCUMENTATION = r"""
 name: monitoring
 short_description: Put the role monitoring's files, services and routes together
 version_added: 0.1.0
 description:
   - The filters C(files_below), C(documents_below), C(each_with), C(basic_auth), C(monitoring_routers),
-    C(monitoring_backends), C(tls_probes) and C(tls_modules).
+    C(monitoring_backends) and C(rules_for).
 author:
   - The Davit maintainers (@davit-ec2)
 positional: _input
@@ -117,35 +119,20 @@ def monitoring_backends(backends: Mapping[str, int]) -> dict[str, dict[str, Any]
     }
 
 
-def tls_probes(hosts: Iterable[str], port: int) -> list[dict[str, Any]]:
-    """Prometheus' scrapes that ask the edge for each of ``hosts`` by TLS, at the loopback address: whether that works,
-    and when the certificate ends. ``port`` is the blackbox exporter's."""
-    return [
-        {
-            "job_name": f"edge {host}",
-            "metrics_path": "/probe",
-            "params": {"module": [f"edge {host}"], "target": ["https://127.0.0.1/"]},
-            "static_configs": [
-                {"targets": [f"127.0.0.1:{port}"], "labels": {"job": "edge", "instance": f"https://{host}/"}}
-            ],
-        }
-        for host in hosts
-    ]
+def rules_for(rules: Mapping[str, str], slow: float | str, certificate_hours: float | str) -> dict[str, str]:
+    """The files of ``rules`` for a host where ``slow`` seconds are too long and certificates hold for so many hours.
 
-
-def tls_modules(hosts: Iterable[str], module: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The blackbox exporter's ``module`` once for each of ``hosts``, which it names to the edge."""
-    return {
-        f"edge {host}": {
-            **module,
-            "http": {
-                **module["http"],
-                "headers": {"Host": host},
-                "tls_config": {**module["http"]["tls_config"], "server_name": host},
-            },
-        }
-        for host in hosts
-    }
+    As they are, they can be loaded and tested, and fit a quarter of a second and 90 days.
+    """
+    bound = f"{float(slow):g}"
+    # A whole number is written with or without its fraction, by the program that exports it.
+    bucket = f'le="{bound}"' if "." in bound else f'le=~"{bound}|{bound}[.]0"'
+    hours = renewed_before(float(certificate_hours) * 3600) / 3600
+    placed = {'le="0.25"': bucket, "over 0.25 s": f"over {bound} s", "< 240 * 3600": f"< {hours:g} * 3600"}
+    found = dict(rules)
+    for usual, wanted in placed.items():
+        found = {name: text.replace(usual, wanted) for name, text in found.items()}
+    return found
 
 
 class FilterModule:
@@ -154,6 +141,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         made = (
             *(files_below, documents_below, each_with, basic_auth),
-            *(monitoring_routers, monitoring_backends, tls_probes, tls_modules),
+            *(monitoring_routers, monitoring_backends, rules_for),
         )
         return {one.__name__: one for one in made}

@@ -21,8 +21,10 @@ OLDEST_ENGINE = 25
 SMALLEST_DISK_GB, FULL_DISK_MB = 15, 2048
 CLOCK_SECONDS = 30.0
 """What a slow connection adds to the difference is no fault of the clock; AWS and TLS bear minutes."""
-RENEWED_BEFORE = 10 * 86400.0
-"""Seconds before its end in which a certificate of a year or of 90 days has been renewed, when all is well."""
+_DAY = 86400.0
+_RENEWED = ((90 * _DAY, 10 * _DAY), (30 * _DAY, 3 * _DAY), (7 * _DAY, _DAY / 2), (_DAY, _DAY / 8))
+"""Seconds for which a certificate is valid at least, and seconds before its end at which it has been renewed when all
+is well: Traefik begins 30 days, 10 days, one day and six hours before, and with shorter ones 20 minutes."""
 EDGE = f"{edge_plan.PROJECT}-{edge_plan.SERVICE}-1"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 HostKey = tuple[str, str]
@@ -261,8 +263,14 @@ class Served:
 
     @property
     def overdue(self) -> float:
-        """When it should have been renewed: short certificates are renewed late."""
-        return self.end - min(RENEWED_BEFORE, (self.end - self.begin) / 10)
+        """When it should have been renewed."""
+        return self.end - renewed_before(self.end - self.begin)
+
+
+def renewed_before(validity: float) -> float:
+    """Seconds before its end at which a certificate that is valid for ``validity`` seconds has long been renewed."""
+    # Some authorities leave out the last second.
+    return next((before for least, before in _RENEWED if validity >= least - 1), 600.0)
 
 
 def judge_apps(problems: Mapping[str, Sequence[str]]) -> list[Finding]:

@@ -1,8 +1,8 @@
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""What monitoring may know of an app: its deploys as metrics, and where its releases answer with theirs.
+"""What monitoring may know of an app: its deploys as metrics, where its releases answer with theirs, and its names.
 
-Two files, which Prometheus and node_exporter read by themselves. They are made anew from the records
+Three files, which Prometheus and node_exporter read by themselves. They are made anew from the records
 whenever those change, so that they cannot lag behind for long, and nothing depends on them.
 """
 
@@ -65,15 +65,16 @@ def look(layout: AppLayout, engine: Engine) -> Seen:
 
 
 def refresh(layout: AppLayout, engine: Engine) -> None:
-    """Write both files. What does not work is left for the next time: no deploy fails for want of its metrics,
+    """Write the files. What does not work is left for the next time: no deploy fails for want of its metrics,
     whatever is wrong with them."""
     with contextlib.suppress(Exception):
         seen = look(layout, engine)
-        for directory in (layout.metrics.parent, layout.targets.parent):
+        for directory in (layout.metrics.parent, layout.targets.parent, layout.names.parent):
             # Read by containers under other users, into which just these directories are mounted.
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         store.write(layout.metrics, metrics(seen).encode(), 0o644)
         store.write_json(layout.targets, targets(seen), 0o644)
+        store.write_json(layout.names, names(seen), 0o644)
 
 
 def targets(seen: Seen) -> list[dict[str, Any]]:
@@ -92,6 +93,13 @@ def targets(seen: Seen) -> list[dict[str, Any]]:
             for endpoint in [e for e in release.endpoints if e.route.service == wanted][:1]
         ]
     return found
+
+
+def names(seen: Seen) -> list[dict[str, Any]]:
+    """The names for which the edge needs a certificate, in the same form."""
+    endpoints = seen.live.endpoints if seen.live else ()
+    found = sorted({host for endpoint in endpoints for host in endpoint.route.hosts})
+    return [{"targets": found}] if found else []
 
 
 def metrics(seen: Seen) -> str:

@@ -103,6 +103,11 @@ class AppLayout:
         return Path(self.root) / "public" / "targets" / f"{self.app}.json"
 
     @property
+    def names(self) -> Path:
+        """The host names of its routes, for Prometheus."""
+        return Path(self.root) / "public" / "names" / f"{self.app}.json"
+
+    @property
     def agent(self) -> Path:
         """The program that the host's own timer runs, for all apps."""
         return Path(self.root) / "lib" / "davit.pyz"

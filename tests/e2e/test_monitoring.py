@@ -302,6 +302,7 @@ def test_an_hour_of_clean_traffic_is_quiet_and_drifted_traffic_after_it_is_not()
 
 @pytest.mark.usefixtures("browser")
 def test_the_status_page_shows_three_levels_and_the_last_deploys(busy: Monitored, tmp_path: Path) -> None:
+    busy.search_until("app:errors:ratio_rate5m and app:slow:ratio_rate5m")
     url = f"http://{busy.target.address}/davit/user/status.html"
     shot = os.environ.get("DAVIT_SCREENSHOT") or str(tmp_path / "status.png")
     page = look(url, "#deploys .card", "#verdict", ".card", "h2", "#deploys li", screenshot=shot)
@@ -310,8 +311,7 @@ def test_the_status_page_shows_three_levels_and_the_last_deploys(busy: Monitored
     cards = {one["text"].splitlines()[0]: one for one in page["seen"][".card"]}
     declared = {panel["title"] for level in PANELS["levels"].values() for panel in level}
     assert set(cards) == declared
-    silent = [title for title, card in cards.items() if "no data yet" in card["text"]]
-    assert silent == []
+    assert [title for title, card in cards.items() if "no data yet" in card["text"]] == []
     assert f"v2 ({busy.target.live('restaurant-search')})" in " ".join(
         one["text"] for one in page["seen"]["#deploys li"]
     )
@@ -389,7 +389,7 @@ def test_an_app_that_tells_nothing_is_known_by_what_the_edge_counts(busy: Monito
     assert busy.value('app:errors:ratio_rate1d{app="pair-a"}') == 0
     # The edge counts for one that tells of itself as well, under the same name, and is not asked.
     told = 'app:requests:rate5m{app="restaurant-search"}'
-    assert busy.query(f"{told} == app:own_requests:rate5m and app:edge_requests:rate5m")
+    busy.search_until(f"{told} == app:own_requests:rate5m and app:edge_requests:rate5m")
 
 
 def test_switched_off_it_is_gone_from_the_edge(busy: Monitored) -> None:

@@ -1,4 +1,4 @@
-"""What the edge counts bears the name of the app that it counts it for."""
+"""What the edge counts bears the name of the app that it counts it for, and how the edge itself is asked."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 import yaml
+from jinja2.nativetypes import NativeEnvironment
 
 from ansible_collections.davit.ec2.plugins.filter.monitoring import monitoring_backends
+from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
 from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route, Warm, edge_document
 
 RELEASES = [
@@ -59,4 +61,41 @@ def test_the_edge_counts_by_router_on_loopback_where_prometheus_asks(root: Path)
     assert edge[entry[1]].startswith("127.0.0.1:")
     labels = {key: value for key, value in told.items() if key.startswith("add")}
     assert labels == {"addRoutersLabels": True, "addServicesLabels": False, "addEntryPointsLabels": False}
-    assert 0.25 in told["buckets"]
+
+
+def test_what_may_be_called_slow_is_a_bucket_of_the_edge(root: Path) -> None:
+    specs = yaml.safe_load((root / "roles/monitoring/meta/argument_specs.yml").read_text(encoding="utf-8"))
+    slow = specs["argument_specs"]["main"]["options"]["monitoring_slow_seconds"]
+    assert slow["choices"] == variables(root, "edge")["__edge_static"]["metrics"]["prometheus"]["buckets"]
+    assert slow["default"] in slow["choices"]
+
+
+def test_any_answer_proves_the_edge(root: Path) -> None:
+    """An app that redirects, refuses or fails has been reached."""
+    codes = variables(root, "monitoring")["__monitoring_probe"]["http"]["valid_status_codes"]
+    made: object = NativeEnvironment().from_string(codes).render()
+    assert made == list(range(200, 600))
+
+
+def test_who_asks_as_davit_s_probes_do_counts_for_no_figure(root: Path) -> None:
+    assert variables(root, "monitoring")["__monitoring_probe"]["http"]["method"] == "HEAD"
+    text = (root / "roles/monitoring/files/rules/records.yml").read_text(encoding="utf-8")
+    counted = re.findall(r"rate\((?:traefik_router|http)_request\w*\{([^}]*)\}", text)
+    assert len(counted) == 7
+    assert [one for one in counted if 'method!="HEAD"' not in one] == []
+
+
+def test_the_names_of_all_apps_are_asked_for_where_the_deploys_write_them(root: Path) -> None:
+    monitoring = variables(root, "monitoring")
+    (names,) = monitoring["__monitoring_names_scrape"]
+    (apps,) = [one for one in monitoring["__monitoring_scrapes"] if one["job_name"] == "app"]
+    mounts = dict(one.split(":")[:2] for one in monitoring["__monitoring_always"]["prometheus"]["volumes"])
+    layout = AppLayout("shop", "/opt/davit")
+    for scrape, written in ((names, layout.names), (apps, layout.targets)):
+        (found,) = scrape["file_sd_configs"][0]["files"]
+        mounted = mounts["{{ __monitoring_public }}/" + written.parent.name]
+        assert (monitoring["__monitoring_public"], f"{mounted}/*.json") == (str(written.parent.parent), found)
+    placed = {one["target_label"]: one for one in names["relabel_configs"]}
+    assert placed["job"]["replacement"] == "edge"
+    # The exporter takes it as the Host header and as the name to TLS.
+    assert placed["__param_hostname"]["source_labels"] == ["__address__"]

@@ -92,6 +92,13 @@ def test_davit_s_rules_are_loaded_and_one_s_own_as_well(default: Machine, altern
     assert names["/watch"] - names["/davit"] == {"ShopAlways"}
 
 
+def test_what_is_slow_is_what_the_host_says(default: Machine, alternative: Machine) -> None:
+    for machine, path, bucket in ((default, "/davit", 'le="0.25"'), (alternative, "/watch", 'le=~"1|1[.]0"')):
+        groups = asked(machine, f"http://127.0.0.1:9090{path}/api/v1/rules")["groups"]
+        (query,) = [rule["query"] for group in groups for rule in group["rules"] if rule["name"] == "app:slow:rate5m"]
+        assert bucket in query
+
+
 def test_a_refused_rule_has_not_replaced_the_one_that_works(alternative: Machine) -> None:
     """side_effect tried a rule that cannot be read."""
     query = quote('ALERTS{alertname="ShopAlways"}')

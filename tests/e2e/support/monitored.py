@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from tests.e2e.support.playbook import ROOT
 from tests.e2e.support.target import Target
+from tests.e2e.support.wait import until
 
 USER, PASSWORD = "davit", "davit-lab"
 WEBHOOK = "http://127.0.0.1:5998"
@@ -85,6 +86,15 @@ class Monitored:
             connection.request("POST", "/search", json.dumps(body), {"Content-Type": "application/json"})
             connection.getresponse().read()
         connection.close()
+
+    def search_until(self, expression: str) -> None:
+        """Search until ``expression`` has a series: the host's own probes are no traffic."""
+
+        def seen() -> bool:
+            self.ask_many(["pizza"], [])
+            return bool(self.query(expression))
+
+        until(seen, 60)
 
 
 def in_service_image(script: str, *arguments: str, image: str = "ghcr.io/davit-ec2/restaurant-search:v1") -> str:

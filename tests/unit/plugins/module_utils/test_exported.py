@@ -14,6 +14,7 @@ from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 from ansible_collections.davit.ec2.plugins.module_utils.exported import Seen
 from ansible_collections.davit.ec2.plugins.module_utils.journal import Journal
 from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
+from ansible_collections.davit.ec2.plugins.module_utils.routes import Endpoint, Route
 from tests.unit.support.host import release, rid
 
 METRICS = {"path": "/metrics", "service": ""}
@@ -105,6 +106,21 @@ def test_an_app_without_metrics_has_no_targets() -> None:
     assert exported.targets(replace(IDLE, live=release(1))) == []
 
 
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        ((), []),
+        ((("b.example.org", "a.example.org"), ()), [{"targets": ["a.example.org", "b.example.org"]}]),
+        ((("a.example.org",), ("a.example.org",)), [{"targets": ["a.example.org"]}]),
+    ],
+)
+def test_prometheus_knows_the_names_of_the_live_routes(hosts: Any, expected: Any) -> None:
+    endpoints = tuple(Endpoint(Route("web", 80, names), 20001) for names in hosts)
+    live = replace(LIVE, endpoints=endpoints)
+    assert exported.names(replace(IDLE, live=live, trial=TRIAL)) == expected
+    assert exported.names(replace(IDLE, live=None)) == []
+
+
 class FakeEngine:
     """Knows which projects run, or does not answer."""
 
@@ -139,7 +155,7 @@ def test_a_candidate_is_a_target_once_it_has_started(layout: AppLayout, phase: s
 
 def test_other_users_may_read_what_is_public_and_nothing_else(layout: AppLayout) -> None:
     exported.refresh(layout, FakeEngine())  # type: ignore[arg-type]
-    for path in (layout.metrics, layout.targets):
+    for path in (layout.metrics, layout.targets, layout.names):
         assert path.stat().st_mode & 0o777 == 0o644
         assert path.parent.stat().st_mode & 0o777 == 0o755
     assert layout.home.stat().st_mode & 0o777 == 0o700
