@@ -137,7 +137,7 @@ def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str
             return f"it had finished already, so it stays; live: {finished.get('live')}; go back with rollback.yml"
         if ended:
             return f"undone for the others' sake; live: {ended.get('live') or 'nothing yet'}"
-        return f"not touched; live: {(variables.get('__compose_release_staged') or {}).get('live') or 'nothing yet'}"
+        return f"not touched; live: {_live(variables, ended)}"
     said = f"failed in {failed['phase']}: {failed['cause']}"
     if not ended and (failed["unreachable"] or failed["phase"] not in ("preflight", "fetch")):
         return f"{said}; NOT reverted by this run: the host itself does so within its lease, playbooks/status.yml tells"
@@ -145,10 +145,8 @@ def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str
 
 
 def _live(variables: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
-    staged = variables.get("__compose_release_staged") or {}
-    if ended:
-        return str(ended.get("live") or "nothing yet")
-    return str(staged.get("live") or "as before")
+    told = ended or variables.get("__compose_release_staged") or {}
+    return str(told["live"] or "nothing yet") if "live" in told else "as before"
 
 
 def adoption_line(done: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
