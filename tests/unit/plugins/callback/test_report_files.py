@@ -101,7 +101,7 @@ def test_an_annotation_is_escaped_as_github_reads_it(title: str, message: str, c
     ],
 )
 def test_an_annotation_is_obeyed_and_nothing_else_of_the_play(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str], before: str, after: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, Any], before: str, after: str
 ) -> None:
     said: list[str] = []
     told(monkeypatch, tmp_path, None, NO_WAY_BACK, said=said, GITHUB_ACTIONS="true", **environment)

@@ -378,36 +378,6 @@ def test_what_nobody_told_is_not_said_to_be_nothing(
     assert f"| {live} | preflight 2.0 s | not measured | {back or 'not known'} |" in markdown(seen)
 
 
-def of(app: str, action: str, host: str = "web-1", drill: str = "") -> Step:
-    return Step(host, f"davit.ec2.{action}", 0, 1, False, {}, app=app, drill=drill)
-
-
-SHOP = [of("shop", "release_secrets"), of("shop", "release_preflight"), of("shop", "release_preflight", "web-2")]
-DRILL = [
-    of("shop", "release_secrets"),
-    of("shop", "release_preflight", drill="slow"),
-    of("shop", "release_start"),
-    of("shop", "rollback"),
-]
-
-
-@pytest.mark.parametrize(
-    ("steps", "expected"),
-    [
-        ([], []),
-        (SHOP, [SHOP]),
-        ([*SHOP, of("", "release_fetch")], [[*SHOP, of("", "release_fetch")]]),
-        ([*SHOP, of("cart", "release_preflight")], [SHOP, [of("cart", "release_preflight")]]),
-        ([*SHOP, *SHOP], [SHOP, SHOP]),
-        ([*DRILL, *DRILL], []),
-        ([*DRILL, *SHOP, *DRILL], [SHOP]),
-    ],
-    ids=["none", "a fleet", "a step that names no app", "two apps", "twice", "drills", "a deploy between drills"],
-)
-def test_each_deploy_is_a_run_of_its_own_and_drills_are_none(steps: list[Step], expected: list[list[Step]]) -> None:
-    assert report.runs(steps) == expected
-
-
 def test_a_deploy_whose_secrets_cannot_be_had() -> None:
     seen = made(step("release_secrets", 0, {"msg": "1 of 2 secrets cannot be had"}, failed=True))
     (host,) = seen.hosts
