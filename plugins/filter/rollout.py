@@ -11,7 +11,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.davit.ec2.plugins.module_utils.plan import FAILED, ROLLED_BACK
 from ansible_collections.davit.ec2.plugins.plugin_utils import report
+from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import clean
 
 DOCUMENTATION = r"""
 name: rollout
@@ -21,7 +23,8 @@ short_description: Batches, failures and the summary of a rollout over a fleet
 description:
   - P(davit.ec2.rollout_batches#filter) cuts a list of hosts into batches, P(davit.ec2.rollout_failures#filter) finds
     the hosts on which a step failed or which cannot be reached, P(davit.ec2.rollout_summary#filter) tells per host
-    how it ended, and P(davit.ec2.fleet_live#filter) finds what most hosts have live.
+    how it ended, P(davit.ec2.rollout_message#filter) makes one text of that, and P(davit.ec2.fleet_live#filter) finds
+    what most hosts have live.
 options:
   _input:
     description: The hosts, or the host variables.
@@ -120,12 +123,20 @@ def _live_of(variables: Mapping[str, Any], app: str) -> tuple[str, tuple[tuple[s
 def event(failed: Mapping[str, Mapping[str, Any]]) -> str:
     """What to call a rollout that failed: "rolled back" once traffic had moved anywhere."""
     results = {str(said["ended"].get("result", "")) for said in failed.values()}
-    return "rolled back" if "rolled back" in results else "failed"
+    return ROLLED_BACK if ROLLED_BACK in results else FAILED
 
 
 def summary(hostvars: Mapping[str, Any], all_hosts: Sequence[str], failed: Mapping[str, Any]) -> list[str]:
     """A line per host: how the rollout ended there, and what is live now."""
     return [f"{host}: {_line(hostvars[host], failed.get(host))}" for host in all_hosts]
+
+
+def message(failed: Mapping[str, Mapping[str, Any]], cause: str, told: Sequence[str]) -> str:
+    """Why a rollout failed, how it ended on each host, and the last words of the first one's containers."""
+    logs = (next(iter(failed.values()), {}).get("logs") or {}).items()
+    words = [f"{service} | {line}" for service, lines in logs for line in lines]
+    # By whom it is read at a terminal, and what containers and registries say is theirs.
+    return clean("\n".join(filter(None, [cause, *told, *words])))
 
 
 def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str:
@@ -188,6 +199,7 @@ class FilterModule:
             "rollout_event": event,
             "fleet_live": fleet_live,
             "rollout_summary": summary,
+            "rollout_message": message,
             "probe_line": report.probe_line,
             "adoption_line": adoption_line,
             "rollback_line": rollback_line,
