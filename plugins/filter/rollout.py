@@ -176,6 +176,14 @@ def adoption_line(done: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     )
 
 
+def rollback_left(done: Mapping[str, Any]) -> dict[str, str]:
+    """Version and id of the release that a rollback has left, from the result of its module; of a deploy that it
+    stopped, which had not come to a release of its own, what was stopped."""
+    changes = done.get("changes") or {}
+    version = next(iter(changes.get("version") or []), "")
+    return {"version": str(version or done.get("stopped") or ""), "release": str(changes.get("against") or "")}
+
+
 def rollback_line(done: Mapping[str, Any]) -> str:
     """What a rollback led to, from the result of its module."""
     stopped = f"stopped {done['stopped']}; " if done.get("stopped") else ""
@@ -202,5 +210,6 @@ class FilterModule:
             "rollout_message": message,
             "probe_line": report.probe_line,
             "adoption_line": adoption_line,
+            "rollback_left": rollback_left,
             "rollback_line": rollback_line,
         }
