@@ -55,7 +55,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -250,13 +250,17 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible ships no types
             return None
         self._steps = True
         self._deploys = self._deploys or step.name == "release_preflight"
-        self._learn(step.name, result.task.args)
+        if not result.result.get("failed"):
+            self._learn(step.name, result.task.args)
         return step
 
     def _learn(self, step: str, arguments: Any) -> None:
         """What a step was given tells how long the later ones may take."""
         if step == "release_preflight":
-            settings, gate = arguments.get("settings") or {}, arguments.get("gate") or {}
+            # Still templates when one of the arguments could not be filled in.
+            settings, gate = (
+                given if isinstance(given := arguments.get(name), Mapping) else {} for name in ("settings", "gate")
+            )
             # As the role reckons for the lease: the wait for readiness, then data and model, each within the time-out.
             judged = float(gate.get("timeout") or 60) * (3 if gate.get("golden") else 2)
             self._bounds = {"release_start": float(settings.get("start_timeout") or 120) + judged}

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import clean
+
 DOCUMENTATION = r"""
 name: doctor_report
 short_description: Show findings as text
@@ -46,7 +48,8 @@ def doctor_report(findings: Sequence[Mapping[str, Any]], host: str) -> str:
     lines = [f"{host}: {len(findings)} finding{'' if len(findings) == 1 else 's'}"]
     for number, finding in enumerate(findings, start=1):
         lines += [f"{number}. {finding['what']}", f"   seen: {finding['evidence']}", f"   do: {finding['remedy']}"]
-    return "\n".join(lines)
+    # Evidence comes from registries, servers and logs, and is read at a terminal.
+    return clean("\n".join(lines))
 
 
 class FilterModule:

@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.davit.ec2.plugins.plugin_utils import table
+from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import clean, one_line
+
 DOCUMENTATION = r"""
 name: drill_report
 short_description: Show the outcomes of drills as a table
@@ -44,9 +47,7 @@ _SEEN = 100
 
 def drill_report(outcomes: Outcomes) -> list[str]:
     """The head and one line per host and kind, in columns."""
-    rows = [_HEAD, *(_row(host, outcome) for host, some in outcomes.items() for outcome in some)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table.lines([_HEAD, *(_row(host, outcome) for host, some in outcomes.items() for outcome in some)])
 
 
 def _row(host: str, outcome: Mapping[str, Any]) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def _row(host: str, outcome: Mapping[str, Any]) -> tuple[str, ...]:
         _number(outcome["requests"]),
         _number(outcome["lost"]),
         _number(outcome["longest_gap_ms"], " ms"),
-        " ".join(str(outcome["why"]).split())[:_SEEN],
+        one_line(outcome["why"], _SEEN),
     )
 
 
@@ -85,7 +86,7 @@ def drill_misses(outcomes: Outcomes) -> list[str]:
         for outcome in some:
             stopped_elsewhere = not outcome["reached"] and outcome["unharmed"] and outcome["kind"] in caught
             if not outcome["caught"] and not stopped_elsewhere:
-                misses.append(f"{host}, {outcome['kind']}: {outcome['why']}")
+                misses.append(clean(f"{host}, {outcome['kind']}: {outcome['why']}"))
     return misses
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.davit.ec2.plugins.module_utils.plan import FAILED, ROLLED_BACK
 from ansible_collections.davit.ec2.plugins.plugin_utils import report
+from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import clean
 
 DOCUMENTATION = r"""
 name: rollout
@@ -21,7 +23,8 @@ short_description: Batches, failures and the summary of a rollout over a fleet
 description:
   - P(davit.ec2.rollout_batches#filter) cuts a list of hosts into batches, P(davit.ec2.rollout_failures#filter) finds
     the hosts on which a step failed or which cannot be reached, P(davit.ec2.rollout_summary#filter) tells per host
-    how it ended, and P(davit.ec2.fleet_live#filter) finds what most hosts have live.
+    how it ended, P(davit.ec2.rollout_message#filter) makes one text of that, and P(davit.ec2.fleet_live#filter) finds
+    what most hosts have live.
 options:
   _input:
     description: The hosts, or the host variables.
@@ -120,12 +123,20 @@ def _live_of(variables: Mapping[str, Any], app: str) -> tuple[str, tuple[tuple[s
 def event(failed: Mapping[str, Mapping[str, Any]]) -> str:
     """What to call a rollout that failed: "rolled back" once traffic had moved anywhere."""
     results = {str(said["ended"].get("result", "")) for said in failed.values()}
-    return "rolled back" if "rolled back" in results else "failed"
+    return ROLLED_BACK if ROLLED_BACK in results else FAILED
 
 
 def summary(hostvars: Mapping[str, Any], all_hosts: Sequence[str], failed: Mapping[str, Any]) -> list[str]:
     """A line per host: how the rollout ended there, and what is live now."""
     return [f"{host}: {_line(hostvars[host], failed.get(host))}" for host in all_hosts]
+
+
+def message(failed: Mapping[str, Mapping[str, Any]], cause: str, told: Sequence[str]) -> str:
+    """Why a rollout failed, how it ended on each host, and the last words of the first one's containers."""
+    logs = (next(iter(failed.values()), {}).get("logs") or {}).items()
+    words = [f"{service} | {line}" for service, lines in logs for line in lines]
+    # By whom it is read at a terminal, and what containers and registries say is theirs.
+    return clean("\n".join(filter(None, [cause, *told, *words])))
 
 
 def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str:
@@ -137,7 +148,7 @@ def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str
             return f"it had finished already, so it stays; live: {finished.get('live')}; go back with rollback.yml"
         if ended:
             return f"undone for the others' sake; live: {ended.get('live') or 'nothing yet'}"
-        return f"not touched; live: {(variables.get('__compose_release_staged') or {}).get('live') or 'nothing yet'}"
+        return f"not touched; live: {_live(variables, ended)}"
     said = f"failed in {failed['phase']}: {failed['cause']}"
     if not ended and (failed["unreachable"] or failed["phase"] not in ("preflight", "fetch")):
         return f"{said}; NOT reverted by this run: the host itself does so within its lease, playbooks/status.yml tells"
@@ -145,10 +156,8 @@ def _line(variables: Mapping[str, Any], failed: Mapping[str, Any] | None) -> str
 
 
 def _live(variables: Mapping[str, Any], ended: Mapping[str, Any]) -> str:
-    staged = variables.get("__compose_release_staged") or {}
-    if ended:
-        return str(ended.get("live") or "nothing yet")
-    return str(staged.get("live") or "as before")
+    told = ended or variables.get("__compose_release_staged") or {}
+    return str(told["live"] or "nothing yet") if "live" in told else "as before"
 
 
 def adoption_line(done: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -165,6 +174,14 @@ def adoption_line(done: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
         f" It took over the stack '{told['project']}'{volumes}; {gap}. The old containers are stopped and kept:"
         f" remove them with 'docker compose -p {told['project']} rm' when they are of no use any more."
     )
+
+
+def rollback_left(done: Mapping[str, Any]) -> dict[str, str]:
+    """Version and id of the release that a rollback has left, from the result of its module; of a deploy that it
+    stopped, which had not come to a release of its own, what was stopped."""
+    changes = done.get("changes") or {}
+    version = next(iter(changes.get("version") or []), "")
+    return {"version": str(version or done.get("stopped") or ""), "release": str(changes.get("against") or "")}
 
 
 def rollback_line(done: Mapping[str, Any]) -> str:
@@ -190,7 +207,9 @@ class FilterModule:
             "rollout_event": event,
             "fleet_live": fleet_live,
             "rollout_summary": summary,
+            "rollout_message": message,
             "probe_line": report.probe_line,
             "adoption_line": adoption_line,
+            "rollback_left": rollback_left,
             "rollback_line": rollback_line,
         }

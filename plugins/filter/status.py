@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.davit.ec2.plugins.module_utils.plan import SUCCEEDED
+from ansible_collections.davit.ec2.plugins.plugin_utils import table as columns
 from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import one_line
 
 DOCUMENTATION = r"""
@@ -59,10 +61,7 @@ def table(told: Mapping[str, Mapping[str, Any]]) -> list[str]:
         for name, app in apps.items():
             rows.append((one_line(host), one_line(name), *_columns(app)))
             notes += [f"{one_line(host)}, {one_line(name)}: {one_line(note)}" for note in _notes(app)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    ruled = [HEAD, tuple("-" * width for width in widths), *rows[1:]]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in ruled]
-    return [*lines, "", *(notes or [FINE])]
+    return [*columns.lines(rows, ruled=True), "", *(notes or [FINE])]
 
 
 def _columns(app: Mapping[str, Any]) -> tuple[str, ...]:
@@ -85,7 +84,7 @@ def _notes(app: Mapping[str, Any]) -> list[str]:
     if app.get("under_way"):
         found.append(str(app["under_way"]))
     last = app.get("last") or {}
-    if last.get("cause") and last.get("result") != "succeeded":
+    if last.get("cause") and last.get("result") != SUCCEEDED:
         found.append(f"the last {last.get('action', 'deploy')} {last['result']}: {last['cause']}")
     return found
 

@@ -207,19 +207,20 @@ def judge(
     marks: Marks,
     before: Mapping[str, Any],
     after: Mapping[str, Any],
+    told: str = "",
 ) -> Outcome:
     """Whether a drill went as it should.
 
-    ``line`` is the drill's entry in the history; ``before`` and ``after`` say how the live release
-    stood (see drill_run.look). Caught means that the fault was seen, that the deploy ended as it has
-    to, and that the live release is exactly what it was.
+    ``line`` is the drill's entry in the history, and ``told`` what its deploy ended with; ``before`` and ``after`` say
+    how the live release stood (see drill_run.look). Caught means that the fault was seen, that the deploy ended as it
+    has to, and that the live release is exactly what it was.
     """
     expected = must_end_in(kind)
     result = str(line["result"]) if line else "not recorded"
     probe: Mapping[str, Any] = (line or {}).get("probe") or {}
     reached = line is not None and (marks.visible is not None or NOT_CAUGHT in str(line.get("cause", "")))
     harm = _harm(before, after)
-    wrong = harm or _what_is_wrong(expected, line, marks)
+    wrong = harm or _what_is_wrong(expected, line, marks, told)
     back = marks.returned if kind == DIES else marks.gone
     return Outcome(
         kind=kind,
@@ -245,9 +246,9 @@ def _harm(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     return f"the live release is not as before: {key} was {before.get(key)} and is {after.get(key)}"
 
 
-def _what_is_wrong(expected: str, line: Mapping[str, Any] | None, marks: Marks) -> str:
+def _what_is_wrong(expected: str, line: Mapping[str, Any] | None, marks: Marks, told: str) -> str:
     if line is None:
-        return "the deploy ended before there was a candidate"
+        return ": ".join(filter(None, ("the deploy ended before there was a candidate", told)))
     cause = str(line.get("cause", ""))
     if NOT_CAUGHT in cause:
         return cause

@@ -170,8 +170,9 @@ def standing(layout: AppLayout, engine: Engine) -> dict[str, Any]:
     return {**look(layout, engine), "sequence": plan.next_sequence(store.read_state(layout)) - 1}
 
 
-def conclude(layout: AppLayout, kind: str, before: Mapping[str, Any], engine: Engine) -> Outcome:
-    """Judge the drill that just ended, and take its release away. ``before`` is what ``standing`` said."""
+def conclude(layout: AppLayout, kind: str, before: Mapping[str, Any], told: str, engine: Engine) -> Outcome:
+    """Judge the drill that just ended, and take its release away. ``before`` is what ``standing`` said, ``told`` what
+    the deploy ended with."""
     lines = [line for line in store.read_history(layout) if line["sequence"] > before["sequence"] and line.get("drill")]
     line = lines[-1] if lines else None
     marks = read_marks(layout, str(line["release"])) if line else Marks()
@@ -179,7 +180,7 @@ def conclude(layout: AppLayout, kind: str, before: Mapping[str, Any], engine: En
     with store.locked(layout.lock, LOCK_WAIT):
         after = look(layout, engine)
         sweep(layout, engine)
-    return judge(kind, line, marks, {k: v for k, v in before.items() if k != "sequence"}, after)
+    return judge(kind, line, marks, {k: v for k, v in before.items() if k != "sequence"}, after, told)
 
 
 def _await_clean_up(layout: AppLayout, release_id: str, engine: Engine) -> None:

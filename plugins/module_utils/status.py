@@ -58,6 +58,15 @@ def describe(layout: AppLayout, engine: Engine) -> dict[str, Any]:
     return told
 
 
+def standing(layout: AppLayout) -> dict[str, Any]:
+    """What is live and what a rollback would choose; {} where the records cannot be read."""
+    try:
+        state = store.read_state(layout)
+        return {"live": state.live or "", "can_return_to": list(plan.rollback_targets(state))}
+    except (DavitError, OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
 def _under_way(layout: AppLayout) -> str:
     """Who holds the lock, in one line; '' when nobody does."""
     found = journal.read(layout)

@@ -23,6 +23,10 @@ options:
   before:
     description: What the module returned as RV(standing) before the drill. Without it, the module only looks.
     type: dict
+  cause:
+    description: With O(before), what the deploy ended with, for a drill that did not come as far as the history.
+    type: str
+    default: ''
 extends_documentation_fragment:
   - davit.ec2.app
   - davit.ec2.app.standard
@@ -40,6 +44,7 @@ EXAMPLES = r"""
     app: restaurant-search
     kind: slow
     before: "{{ __noted.standing }}"
+    cause: "{{ __deployed.msg | default('') }}"
 """
 
 RETURN = r"""
@@ -88,6 +93,7 @@ ARGUMENTS: dict[str, Any] = {
     **APP_ARGUMENTS,
     "kind": {"type": "str", "choices": list(KINDS), "required": True},
     "before": {"type": "dict"},
+    "cause": {"type": "str", "default": ""},
 }
 
 
@@ -100,7 +106,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     engine = Engine()
     if before is None or module.check_mode:
         return {"changed": False, "standing": drill_run.standing(layout, engine)}
-    outcome = drill_run.conclude(layout, module.params["kind"], before, engine)
+    outcome = drill_run.conclude(layout, module.params["kind"], before, module.params["cause"], engine)
     return {"changed": outcome.reached, "standing": drill_run.standing(layout, engine), "outcome": outcome.to_json()}
 
 

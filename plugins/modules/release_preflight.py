@@ -184,9 +184,15 @@ version:
   sample: v2
 live:
   description: Id of the live release, if any.
-  returned: success
+  returned: always, when the host's records can be read
   type: str
   sample: 20260131-120000-0a1b2c3-12
+can_return_to:
+  description: Releases that a rollback would choose, newest first.
+  returned: always, when the host's records can be read
+  type: list
+  elements: str
+  sample: [20260130-090000-ffeedd0-11]
 stage:
   description: Directory in which the request is staged.
   returned: success
@@ -233,6 +239,7 @@ from ansible_collections.davit.ec2.plugins.module_utils import (
     plan,
     preflight,
     routes,
+    status,
     store,
 )
 from ansible_collections.davit.ec2.plugins.module_utils.adoption import Wish
@@ -249,9 +256,6 @@ from ansible_collections.davit.ec2.plugins.module_utils.module_run import (
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
-
-    from ansible_collections.davit.ec2.plugins.module_utils.layout import AppLayout
-    from ansible_collections.davit.ec2.plugins.module_utils.release import Release
 
 ARGUMENTS: dict[str, Any] = {
     **APP_ARGUMENTS,
@@ -286,32 +290,27 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+_AS_GIVEN = (
+    *("files", "compose_file", "version", "first_version", "version_variable", "gate", "model_probe", "metrics"),
+    *("headers", "minimum_disk_mb", "memory_mb", "drill"),
+)
+
+
 def request_of(parameters: dict[str, Any]) -> preflight.Request:
     """The request that the module's parameters describe."""
     return preflight.Request(
         layout=layout_of(parameters),
-        files=parameters["files"],
-        compose_file=parameters["compose_file"],
-        version=parameters["version"],
-        first_version=parameters["first_version"],
-        version_variable=parameters["version_variable"],
         environment={k: str(v) for k, v in parameters["environment"].items()},
         secrets={k: str(v) for k, v in parameters["secrets"].items()},
         origins=parameters["secret_origins"],
         profiles=tuple(parameters["profiles"]),
         routes=tuple(parameters["routes"]),
         stateful=frozenset(parameters["stateful"]),
-        gate=parameters["gate"],
-        model_probe=parameters["model_probe"],
-        metrics=parameters["metrics"],
-        headers=parameters["headers"],
-        minimum_disk_mb=parameters["minimum_disk_mb"],
         parallel=frozenset(parameters["parallel"]),
-        memory_mb=parameters["memory_mb"],
         stop_first=parameters["settings"]["stop_first"],
-        drill=parameters["drill"],
         hardening=hardening.Hardening.of(parameters["hardening"]),
         adopt=Wish.parse(parameters["adopt"]),
+        **{name: parameters[name] for name in _AS_GIVEN},
     )
 
 
@@ -321,18 +320,21 @@ def check(module: AnsibleModule) -> dict[str, Any]:
         module.warn("Docker is not installed on this host yet, so only the controller's checks were made.")
         nothing = {"live": "", "stage": "", "token": "", "docker_config": "", "unresolved": [], "adopts": {}}
         return {"changed": True, "version": request.version, "up_to_date": False, **nothing}
-    if module.check_mode:
-        _warn_of_lock(module, request.layout)
-        with tempfile.TemporaryDirectory(prefix="davit-") as directory:
-            told = judge(request, Path(directory) / "stage", module.params["force"])
-            return {"changed": False, "token": "", "docker_config": "", **told}
-    return take_lock(module, request)
+    try:
+        return foresee(module, request) if module.check_mode else take_lock(module, request)
+    except DavitError as error:
+        # Whoever reads that it was refused asks next what serves.
+        error.facts = {**status.standing(request.layout), **error.facts}
+        raise
 
 
-def _warn_of_lock(module: AnsibleModule, layout: AppLayout) -> None:
-    held = journal.read(layout)
+def foresee(module: AnsibleModule, request: preflight.Request) -> dict[str, Any]:
+    held = journal.read(request.layout)
     if held is not None:
-        module.warn(f"{layout.app} is locked by {held.owner} ({held.reason}, phase {held.phase}).")
+        module.warn(f"{request.layout.app} is locked by {held.owner} ({held.reason}, phase {held.phase}).")
+    with tempfile.TemporaryDirectory(prefix="davit-") as directory:
+        told = judge(request, Path(directory) / "stage", module.params["force"])
+    return {"changed": False, "token": "", "docker_config": "", **told}
 
 
 def take_lock(module: AnsibleModule, request: preflight.Request) -> dict[str, Any]:
@@ -362,27 +364,24 @@ def judge(request: preflight.Request, stage_dir: Path, forced: bool) -> dict[str
     staged = preflight.stage(request, stage_dir)
     live = preflight.live_release(request.layout)
     if request.drill:
-        _require_drillable(staged, stage_dir, live)
+        try:
+            fetch.require_live_content(staged, stage_dir, live)
+        except DavitError:
+            store.remove_tree(stage_dir)
+            raise
     same = not (staged.unresolved or forced) and fetch.is_done(staged, stage_dir, live, request.layout)
     if same:
         store.remove_tree(stage_dir)
     return {
         "version": staged.version,
         "live": live.id if live else "",
+        **status.standing(request.layout),
         "stage": str(stage_dir),
         "unresolved": list(staged.unresolved),
         "up_to_date": same,
         "notices": [*staged.split.notices, *staged.adopts.get("notices", ())],
         "adopts": staged.adopts,
     }
-
-
-def _require_drillable(staged: preflight.Staged, stage_dir: Path, live: Release | None) -> None:
-    try:
-        fetch.require_live_content(staged, stage_dir, live)
-    except DavitError:
-        store.remove_tree(stage_dir)
-        raise
 
 
 def main() -> None:

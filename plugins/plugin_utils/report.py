@@ -12,6 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ansible_collections.davit.ec2.plugins.module_utils.journal import REVERT
+from ansible_collections.davit.ec2.plugins.module_utils.plan import DEPLOY, FAILED, ROLLBACK, ROLLED_BACK, SUCCEEDED
+
 PREFIX = "davit.ec2."
 PHASES = {
     "release_secrets": "preflight",
@@ -25,15 +28,21 @@ PHASES = {
 }
 """Step to phase, for one that does not tell itself which phases it has passed."""
 
-REVERT = "revert"
+_OPENING = ("release_secrets", "release_preflight")
 _JUDGED_IN = {"release_switch": "soak"}
-UNCHANGED, SUCCEEDED, FAILED, ROLLED_BACK = "unchanged", "succeeded", "failed", "rolled back"
+UNCHANGED = "unchanged"
+_GOOD = (UNCHANGED, SUCCEEDED)
+_WORSE = (*_GOOD, ROLLED_BACK, FAILED)
 MARKS = {"pass": "✓", "fail": "✗", "inconclusive": "?"}
+NOT_COMPARED = "Nothing but what is not compared, such as the gate."
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step on one host, with what it returned; times in seconds since 1970."""
+    """One step on one host, with what it returned; times in seconds since 1970.
+
+    ``app``, ``by``, ``commit`` and ``drill`` are what it was given, '' where it was not.
+    """
 
     host: str
     action: str
@@ -41,6 +50,10 @@ class Step:
     ended: float
     failed: bool
     result: Mapping[str, Any]
+    app: str = ""
+    by: str = ""
+    commit: str = ""
+    drill: str = ""
 
     @property
     def name(self) -> str:
@@ -62,7 +75,8 @@ class HostReport:
     """How it went on one host. Seconds by phase; ``checks`` are those of every gate, with what was seen.
 
     ``changes`` says what the release changes against the one that was live (see the module release_fetch), ``series``
-    what the load probe saw second by second, with ``began`` by this machine's clock.
+    what the load probe saw second by second, with ``began`` by this machine's clock. ``live`` and ``can_return_to`` are
+    None as long as no step told them: such a host is as it was before. ``stopped`` is the deploy that a rollback undid.
     """
 
     host: str
@@ -72,8 +86,9 @@ class HostReport:
     failed_in: str = ""
     cause: str = ""
     release: str = ""
-    live: str = ""
-    can_return_to: list[str] = field(default_factory=list)
+    live: str | None = None
+    can_return_to: list[str] | None = None
+    stopped: str = ""
     probe: dict[str, Any] = field(default_factory=dict)
     series: dict[str, Any] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
@@ -98,28 +113,61 @@ class Report:
 
     @property
     def good(self) -> bool:
-        return self.result in (SUCCEEDED, UNCHANGED)
+        return self.result in _GOOD
+
+    @property
+    def what(self) -> str:
+        return " ".join(filter(None, (self.app, self.version))) or "the release"
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
 
 
-def make(app: str, steps: Sequence[Step], *, by: str = "", commit: str = "") -> Report | None:
+def runs(steps: Sequence[Step]) -> list[list[Step]]:
+    """The steps by deploy or rollback, in the order in which they ended. Those of drills are left out: that they fail
+    is what was wanted, and they have a table of their own."""
+    found: list[list[Step]] = []
+    for step in steps:
+        if not found or _begins(step, found[-1]):
+            found.append([])
+        found[-1].append(step)
+    return [run for run in found if not any(step.drill for step in run)]
+
+
+def _begins(step: Step, run: Sequence[Step]) -> bool:
+    """Whether a step is not of this run: of another app, or one that begins a deploy and was there already."""
+    app = _first("app", run)
+    again = step.name in _OPENING and any((one.host, one.name) == (step.host, step.name) for one in run)
+    return again or bool(app and step.app and step.app != app)
+
+
+def _first(name: str, steps: Sequence[Step]) -> str:
+    return next((str(value) for step in steps if (value := getattr(step, name))), "")
+
+
+def make(steps: Sequence[Step]) -> Report | None:
     """The report of these steps, in the order in which they ended; None when none of them is a step of a release."""
     known = [step for step in steps if step.name in PHASES]
     if not known:
         return None
     hosts: dict[str, HostReport] = {}
     version = ""
-    deploys = any(step.name in ("release_secrets", "release_preflight") for step in known)
+    deploys = any(step.name in _OPENING for step in known)
     for step in known:
         report = hosts.setdefault(step.host, HostReport(step.host))
         version = str(step.result.get("version") or version)
-        _add(report, step, reverting=deploys)
-    worst = max((h.result for h in hosts.values()), key=[UNCHANGED, SUCCEEDED, ROLLED_BACK, FAILED].index)
-    action = "deploy" if deploys else "rollback"
-    began, ended = min(s.began for s in known), max(s.ended for s in known)
-    return Report(app, action, version, began, ended, worst, list(hosts.values()), by, commit)
+        _add(report, step, deploys=deploys)
+    return Report(
+        app=_first("app", known),
+        action=DEPLOY if deploys else ROLLBACK,
+        version=version,
+        began=min(step.began for step in known),
+        ended=max(step.ended for step in known),
+        result=max((host.result for host in hosts.values()), key=_WORSE.index),
+        hosts=list(hosts.values()),
+        by=_first("by", known),
+        commit=_first("commit", known),
+    )
 
 
 def passed(step: Step, *, reverting: bool = False) -> list[Phase]:
@@ -157,34 +205,50 @@ def _ahead(step: Step, laps: Sequence[tuple[str, float, float]]) -> float:
     return (laps[0][1] + last + seconds) / 2 - (step.began + step.ended) / 2
 
 
-def _add(report: HostReport, step: Step, *, reverting: bool) -> None:
+def _add(report: HostReport, step: Step, *, deploys: bool) -> None:
     result = step.result
-    phases = passed(step, reverting=reverting)
+    phases = passed(step, reverting=deploys)
     report.timeline += phases
     for one in phases:
         report.phases[one.phase] = round(report.phases.get(one.phase, 0.0) + one.seconds, 2)
     report.release = str(result.get("release") or report.release)
-    report.live = str(result.get("live") or report.live)
+    report.stopped = str(result.get("stopped") or report.stopped)
     report.images = {str(k): str(v) for k, v in (result.get("images") or {}).items()} or report.images
     report.changes = dict(result.get("changes") or {}) or report.changes
     verdict = result.get("verdict") or {}
     judged = _JUDGED_IN.get(step.name, "gate")
     report.checks += [{"phase": judged, **check} for check in verdict.get("checks") or []]
+    _add_standing(report, result)
     _add_end(report, step, result.get("ended") or {})
+    report.result = _result(report.result, step, deploys=deploys)
     if step.failed and not report.cause:
         report.failed_in = next((one.phase for one in phases if one.failed), phases[-1].phase)
         report.cause = str(result.get("msg", "it cannot be reached")).strip()
         report.logs = {str(k): [str(line) for line in v] for k, v in (result.get("logs") or {}).items()}
-        if report.result in (UNCHANGED, SUCCEEDED):
-            report.result = FAILED
+
+
+def _result(so_far: str, step: Step, *, deploys: bool) -> str:
+    """What it has come to with this step, which may have ended in a way of which nothing is known here."""
+    if step.name == "rollback" and not deploys:
+        # Its "ended" may be that of the deploy that it has stopped, whose failure was wanted.
+        moved = step.result.get("changed") or step.result.get("stopped")
+        return FAILED if step.failed else SUCCEEDED if moved else UNCHANGED
+    told = str((step.result.get("ended") or {}).get("result") or so_far)
+    known = told if told in _WORSE else FAILED
+    return FAILED if step.failed and known in _GOOD else known
+
+
+def _add_standing(report: HostReport, told: Mapping[str, Any]) -> None:
+    if "live" in told:
+        report.live = str(told["live"] or "")
+    if "can_return_to" in told:
+        report.can_return_to = [str(one) for one in told["can_return_to"] or []]
 
 
 def _add_end(report: HostReport, step: Step, ended: Mapping[str, Any]) -> None:
     if not ended:
         return
-    report.live = str(ended.get("live") or "")
-    report.result = str(ended.get("result") or report.result)
-    report.can_return_to = [str(one) for one in ended.get("can_return_to") or []]
+    _add_standing(report, ended)
     report.probe = dict(ended.get("probe") or {})
     series = report.probe.pop("series", None)
     if isinstance(series, dict) and series.get("requests"):
@@ -204,8 +268,12 @@ def probe_line(seen: Mapping[str, Any]) -> str:
 
 def headline(report: Report) -> str:
     """One line that says it all."""
-    what = f"{report.action} of {report.app}{f' {report.version}' if report.version else ''}"
-    return f"{what}: {report.result} on {len(report.hosts)} host(s) in {report.ended - report.began:.0f} s"
+    took = report.ended - report.began
+    return f"{report.action} of {report.what}: {report.result} on {len(report.hosts)} host(s) in {took:.0f} s"
+
+
+def live_on(host: HostReport) -> str:
+    return "as before" if host.live is None else host.live or "nothing"
 
 
 def same_changes(report: Report) -> list[tuple[list[str], dict[str, Any]]]:
@@ -217,6 +285,12 @@ def same_changes(report: Report) -> list[tuple[list[str], dict[str, Any]]]:
             key = json.dumps({k: v for k, v in host.changes.items() if k != "against"}, sort_keys=True)
             found.setdefault(key, ([], host.changes))[0].append(host.host)
     return list(found.values())
+
+
+def version_step(changes: Mapping[str, Any]) -> str:
+    """``v1 → v2``; '' where the version is the same, or not known."""
+    versions = [str(version) for version in changes.get("version") or []]
+    return " → ".join(versions) if len(versions) == 2 and versions[0] != versions[1] else ""
 
 
 def change_lines(changes: Mapping[str, Any]) -> list[tuple[str, str]]:

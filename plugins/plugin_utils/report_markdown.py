@@ -10,12 +10,15 @@ from typing import Any
 
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import (
     MARKS,
+    NOT_COMPARED,
     HostReport,
     Report,
     change_lines,
     headline,
+    live_on,
     probe_line,
     same_changes,
+    version_step,
 )
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -42,6 +45,8 @@ def markdown(report: Report) -> str:
     head = ("host", "result", "live", "phases", "through the edge", "can return to")
     lines += _table(head, (_row(host) for host in report.hosts))
     for host in report.hosts:
+        lines += ["", f"Stopped and undone on {_cell(host.host)}: {_cell(host.stopped)}"] if host.stopped else []
+    for host in report.hosts:
         if host.cause:
             lines += [
                 "",
@@ -67,8 +72,8 @@ def markdown(report: Report) -> str:
 
 def _row(host: HostReport) -> tuple[str, ...]:
     phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in host.phases.items())
-    back = host.can_return_to[0] if host.can_return_to else "nothing yet"
-    return (host.host, host.result, host.live or "nothing", phases, probe_line(host.probe), back)
+    back = "not known" if host.can_return_to is None else next(iter(host.can_return_to), "nothing yet")
+    return (host.host, host.result, live_on(host), phases, probe_line(host.probe), back)
 
 
 def _latency(host: HostReport) -> list[str]:
@@ -93,15 +98,14 @@ def sparkline(values: Sequence[float | None]) -> str:
 
 
 def _changes(hosts: Sequence[str], changes: Mapping[str, Any]) -> list[str]:
-    versions = [str(v) for v in changes.get("version") or []]
-    step = f", {versions[0]} → {versions[1]}" if len(versions) == 2 and versions[0] != versions[1] else ""
-    lines = ["", f"### Changes on {_cell(', '.join(hosts))}, against {_cell(changes.get('against'))}{_cell(step)}", ""]
+    against = ", ".join(filter(None, (str(changes.get("against")), version_step(changes))))
+    lines = ["", f"### Changes on {_cell(', '.join(hosts))}, against {_cell(against)}", ""]
     rows = change_lines(changes)
     compose = changes.get("compose") or []
     lines += _table(("what", "change"), rows) if rows else []
     if compose:
         lines += ["", "<details><summary>Compose file</summary>", "", *_fenced(compose, "diff"), "", "</details>"]
-    return lines if rows or compose else [*lines, "Nothing but what is not compared, such as the gate."]
+    return lines if rows or compose else [*lines, NOT_COMPARED]
 
 
 def _checks(host: HostReport) -> list[str]:

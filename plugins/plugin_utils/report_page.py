@@ -9,17 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ansible_collections.davit.ec2.plugins.module_utils.plan import FAILED, ROLLBACK, ROLLED_BACK, SUCCEEDED
 from ansible_collections.davit.ec2.plugins.plugin_utils.report import (
-    FAILED,
     MARKS,
-    ROLLED_BACK,
-    SUCCEEDED,
+    NOT_COMPARED,
     UNCHANGED,
     HostReport,
     Report,
     change_lines,
     headline,
+    live_on,
     same_changes,
+    version_step,
 )
 from ansible_collections.davit.ec2.plugins.plugin_utils.report_chart import chart
 
@@ -106,15 +107,14 @@ def _text(value: object) -> str:
 
 def title(report: Report) -> str:
     """What came of it, as a sentence."""
-    what = " ".join(filter(None, (report.app, report.version)))
-    live = next((host.live for host in report.hosts if host.live), "")
-    if report.action == "rollback" and report.result == SUCCEEDED:
-        return f"{report.app} is back at {live}"
+    if report.action == ROLLBACK and report.result == SUCCEEDED:
+        live = next((host.live for host in report.hosts if host.live), "")
+        return f"{report.app} is back at {live}" if live else f"{report.app}: no release is live"
     return {
-        SUCCEEDED: f"{what} is live",
-        UNCHANGED: f"{what}: nothing changed",
-        ROLLED_BACK: f"{what} was rolled back",
-        FAILED: f"The {report.action} of {what} failed",
+        SUCCEEDED: f"{report.what} is live",
+        UNCHANGED: f"{report.what}: nothing changed",
+        ROLLED_BACK: f"{report.what} was rolled back",
+        FAILED: f"The {report.action} of {report.what} failed",
     }[report.result]
 
 
@@ -141,9 +141,11 @@ def _tiles(report: Report) -> str:
         said = f"of {asked} requests through the edge" + (f", longest gap {gap:.0f} ms" if lost else "")
         tiles.append(("bad" if lost else "good", f"{lost} lost", said))
         tiles.append(("", f"{slow:.0f} ms", "within which 95 % of the answers came"))
-    back = next((host.can_return_to for host in report.hosts if host.can_return_to), [])
-    more = f", and {len(back) - 1} older" if len(back) > 1 else ""
-    tiles.append(("id", back[0] if back else "nothing yet", f"to roll back to{more}"))
+    told = [host.can_return_to for host in report.hosts if host.can_return_to is not None]
+    if told:
+        back = next(filter(None, told), [])
+        more = f", and {len(back) - 1} older" if len(back) > 1 else ""
+        tiles.append(("id", back[0] if back else "nothing yet", f"to roll back to{more}"))
     made = "".join(f"<div class='tile {k}'><b>{_text(b)}</b><span>{_text(s)}</span></div>" for k, b, s in tiles)
     return f"<div class='tiles'>{made}</div>"
 
@@ -162,9 +164,10 @@ def _failure(host: HostReport) -> str:
 def _host(host: HostReport) -> str:
     drawn = "".join(f"<div class='{k}'>{chart(host, width)}</div>" for k, width in (("wide", WIDE), ("narrow", NARROW)))
     facts = {
-        "live": host.live or "nothing",
+        "live": live_on(host),
         "release": host.release if host.release != host.live else "",
-        "can roll back to": ", ".join(host.can_return_to) or "nothing yet",
+        "stopped and undone": host.stopped,
+        "can roll back to": "" if host.can_return_to is None else ", ".join(host.can_return_to) or "nothing yet",
         **{f"image of {service}": image for service, image in host.images.items()},
     }
     kind = "good" if host.result in (SUCCEEDED, UNCHANGED) else "bad"
@@ -193,10 +196,9 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 
 def _changes(hosts: Sequence[str], changes: Mapping[str, Any]) -> str:
-    versions = [str(v) for v in changes.get("version") or []]
     parts = [f"<h2>What changed on {_text(', '.join(hosts))}</h2>"]
-    step = f": {versions[0]} → {versions[1]}" if len(versions) == 2 and versions[0] != versions[1] else ""
-    parts.append(f"<p class='soft'>against {_text(changes.get('against'))}{_text(step)}; names only, never values</p>")
+    against = ": ".join(filter(None, (str(changes.get("against")), version_step(changes))))
+    parts.append(f"<p class='soft'>against {_text(against)}; names only, never values</p>")
     rows = change_lines(changes)
     if rows:
         parts.append(_facts(dict(rows)))
@@ -204,7 +206,7 @@ def _changes(hosts: Sequence[str], changes: Mapping[str, Any]) -> str:
     if compose:
         parts.append(f"<h3>Compose file</h3><pre><code>{_diff(compose)}</code></pre>")
     if not rows and not compose:
-        parts.append("<p>Nothing but what is not compared, such as the gate.</p>")
+        parts.append(f"<p>{NOT_COMPARED}</p>")
     return f"<section>{''.join(parts)}</section>"
 
 

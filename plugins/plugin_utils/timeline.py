@@ -96,7 +96,8 @@ def _told(step: Step) -> dict[str, str]:
         told["fetch"] = _fetched(result)
     if ended:
         told["finish"] = probe_line(ended.get("probe") or {})
-        told["revert"] = f"{one_line(ended.get('result'))}; {one_line(ended.get('live') or 'nothing')} is live"
+        came = f"{result['stopped']} was stopped" if result.get("stopped") else ended.get("result")
+        told["revert"] = f"{one_line(came)}; {one_line(ended.get('live') or 'nothing')} is live"
     return told
 
 

@@ -97,7 +97,10 @@ def test_a_gate_that_sees_too_little_is_told_and_gets_no_traffic(host: Host) -> 
         ({"drill_confirm": ""}, "-e drill_confirm=restaurant-search"),
         ({"compose_release_version": "v2"}, "leave compose_release_version out"),
         ({"drill_kinds": ["dies_in_soak"], "compose_release_soak_seconds": 0}, "needs a soak"),
-        ({"compose_release_environment": {"DEPLOY_LABEL": "not yet live"}}, "is not what is live"),
+        (
+            {"compose_release_environment": {"DEPLOY_LABEL": "not yet live"}},
+            "before there was a candidate: restaurant-search: What the inventory describes",
+        ),
     ],
     ids=["kind", "no-kind", "confirm", "version", "soak", "content"],
 )

@@ -258,6 +258,18 @@ def test_the_series_of_the_probe_is_left_to_the_report(monkeypatch: pytest.Monke
     assert "series" in ended["probe"], "the others' copy is theirs"
 
 
+@pytest.mark.parametrize("given", ["{{ __settings }}", '{"timeout": 5}', None, {"timeout": "{{ x }}"}], ids=str)
+def test_a_step_whose_arguments_could_not_be_filled_in_is_told_as_any_other(
+    monkeypatch: pytest.MonkeyPatch, given: Any
+) -> None:
+    run = Run(monkeypatch)
+    task = run.begin("Check", "davit.ec2.release_preflight", app="{{ app }}", settings=given, gate=given)
+    run.end(task, "failed", {"msg": "The Compose file cannot be read", "failed": True}, ignore_errors=True)
+    assert run.warned == []
+    assert "✗ preflight" in run.screen.getvalue()
+    assert "The Compose file cannot be read" in run.screen.getvalue()
+
+
 def test_a_failure_of_the_callback_leaves_the_run_to_the_default_one(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run(monkeypatch)
     run.task("Check", "davit.ec2.release_preflight", "ok", {"version": "v2", "live": "r1"})

@@ -1,4 +1,5 @@
-"""What most hosts of a fleet have live, which is what a host that joins gets; and what is told of an adoption."""
+"""What most hosts of a fleet have live, which is what a host that joins gets; and what is told of an adoption and of a
+rollback."""
 
 from __future__ import annotations
 
@@ -6,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.filter.rollout import adoption_line, fleet_live, rollback_line
+from ansible_collections.davit.ec2.plugins.filter.rollout import (
+    adoption_line,
+    fleet_live,
+    rollback_left,
+    rollback_line,
+)
 
 NOTHING: dict[str, Any] = {"version": "", "digests": {}}
 
@@ -98,3 +104,22 @@ RETURNED = {"project": "shop", "returned": True}
 )
 def test_what_a_rollback_led_to_is_told(done: dict[str, Any], said: str) -> None:
     assert rollback_line(done) == said
+
+
+STOPPED = "deploy v3 by alice"
+
+
+@pytest.mark.parametrize(
+    ("done", "version", "release"),
+    [
+        ({"live": "r1", "changes": {"against": "r2", "version": ["v2", "v1"]}}, "v2", "r2"),
+        ({"live": "r1", "changes": {"against": "r2", "version": ["v2", "v1"]}, "stopped": STOPPED}, "v2", "r2"),
+        ({"live": "r1", "changes": {"against": "r2", "unknown": ["all"]}}, "", "r2"),
+        ({"live": "r1", "changes": {}, "stopped": STOPPED, "ended": {"release": "r3"}}, STOPPED, ""),
+        ({"live": "r1", "changes": {}, "stopped": ""}, "", ""),
+    ],
+)
+def test_what_a_rollback_has_left_is_not_what_is_live_after_it(
+    done: dict[str, Any], version: str, release: str
+) -> None:
+    assert rollback_left(done) == {"version": version, "release": release}

@@ -44,7 +44,7 @@ GOOD: dict[str, Any] = {**STAGED, "__compose_release_switched": {"changed": True
 
 
 def broken(step: str, **more: Any) -> dict[str, Any]:
-    return {**STAGED, step: {"failed": True, "msg": " it died \n", **more}}
+    return {**STAGED, step: {**STAGED.get(step, {}), "failed": True, "msg": " it died \n", **more}}
 
 
 def test_a_host_failed_when_a_step_did_or_when_it_left_the_play() -> None:
@@ -85,14 +85,20 @@ def test_a_rollout_rolled_back_once_traffic_had_moved_anywhere(ends: list[dict[s
     ("variables", "in_play", "said"),
     [
         (GOOD, True, "h: not touched; live: r1"),
-        ({}, True, "h: not touched; live: nothing yet"),
+        ({}, True, "h: not touched; live: as before"),
+        ({"__compose_release_staged": {"live": ""}}, True, "h: not touched; live: nothing yet"),
         ({**GOOD, "__compose_release_reverted": {"ended": BACK}}, True, "h: undone for the others' sake; live: r1"),
         (
             broken("__compose_release_switched", ended=BACK),
             True,
             "h: failed in switch or soak: it died; rolled back; live: r1",
         ),
-        (broken("__compose_release_staged"), True, "h: failed in preflight: it died; nothing was touched; live: "),
+        (broken("__compose_release_staged"), True, "h: failed in preflight: it died; nothing was touched; live: r1"),
+        (
+            {"__compose_release_staged": {"failed": True, "msg": "it died"}},
+            True,
+            "h: failed in preflight: it died; nothing was touched; live: as before",
+        ),
         (GOOD, False, "h: failed in unknown: it cannot be reached; NOT reverted by this run"),
         (broken("__compose_release_switched"), True, "h: failed in switch or soak: it died; NOT reverted by this run"),
         (

@@ -177,6 +177,17 @@ def test_what_is_not_caught(
     assert outcome.reached == (line is not None and "before the fault" not in words)
 
 
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (None, "the deploy ended before there was a candidate: locked by bob"),
+        (FAILED, "ready: no answer"),
+    ],
+)
+def test_a_deploy_that_was_refused_is_told_with_its_cause(line: dict[str, Any] | None, why: str) -> None:
+    assert drill.judge("crash", line, TIMES, LIVE, LIVE, "locked by bob").why == why
+
+
 def test_a_missing_time_is_not_guessed() -> None:
     outcome = drill.judge("crash", {**FAILED, "probe": None}, Marks(visible=1.0), LIVE, LIVE)
     assert (outcome.seconds_to_detect, outcome.seconds_to_recover, outcome.requests) == (None, None, None)

@@ -22,7 +22,7 @@ BAD_CHECK = {"name": "golden set", "verdict": "fail", "observed": "all 0.1 inste
 
 
 def step(action: str, began: float, result: dict[str, Any], host: str = "web-1", *, failed: bool = False) -> Step:
-    return Step(host, f"davit.ec2.{action}", began, began + 2, failed, result)
+    return Step(host, f"davit.ec2.{action}", began, began + 2, failed, result, app="shop")
 
 
 def ended(result: str, live: str) -> dict[str, Any]:
@@ -36,7 +36,7 @@ SWITCH = step("release_switch", 6, ended("succeeded", NEW))
 
 
 def made(*steps: Step) -> Report:
-    found = report.make("shop", steps)
+    found = report.make(steps)
     assert found is not None
     return found
 
@@ -247,11 +247,11 @@ def test_a_line_of_bars(values: list[float | None], bars: str) -> None:
 def test_nothing_to_do_and_nothing_to_tell() -> None:
     seen = made(step("release_preflight", 0, {"version": "v1", "live": OLD, "up_to_date": True}))
     assert (seen.result, seen.hosts[0].live) == ("unchanged", OLD)
-    assert report.make("shop", [Step("web-1", "ansible.builtin.copy", 0, 1, False, {})]) is None
+    assert report.make([Step("web-1", "ansible.builtin.copy", 0, 1, False, {})]) is None
 
 
 def test_a_rollback_and_an_unreachable_host() -> None:
-    seen = made(step("rollback", 0, {"live": OLD, **ended("succeeded", OLD)}))
+    seen = made(step("rollback", 0, {"live": OLD, "changed": True, **ended("succeeded", OLD)}))
     assert (seen.action, seen.result, list(seen.hosts[0].phases)) == ("rollback", "succeeded", ["rollback"])
     lost = made(step("release_preflight", 0, {"unreachable": True}, failed=True))
     assert (lost.result, lost.hosts[0].cause) == ("failed", "it cannot be reached")
@@ -299,6 +299,83 @@ def test_nothing_secret_and_nothing_that_breaks_out(form: Any) -> None:
 )
 def test_what_the_probe_saw_fits_in_a_line(seen: dict[str, Any], line: str) -> None:
     assert report.probe_line(seen).startswith(line)
+
+
+STOPPED = "deploy v3 by alice@laptop"
+
+
+@pytest.mark.parametrize(
+    ("result", "failed", "expected", "said"),
+    [
+        ({"live": OLD, "changed": True, **ended("succeeded", OLD)}, False, "succeeded", f"shop is back at {OLD}"),
+        # What was stopped or recovered has ended badly, as it had to, and the rollback well.
+        (
+            {"live": OLD, "changed": True, "stopped": STOPPED, **ended("failed", OLD)},
+            False,
+            "succeeded",
+            f"shop is back at {OLD}",
+        ),
+        (
+            {"live": OLD, "changed": True, "stopped": STOPPED, **ended("rolled back", OLD)},
+            False,
+            "succeeded",
+            f"shop is back at {OLD}",
+        ),
+        (
+            {"live": OLD, "changed": True, "stopped": STOPPED, **ended("interrupted", OLD)},
+            False,
+            "succeeded",
+            f"shop is back at {OLD}",
+        ),
+        (
+            {"live": "", "changed": True, "stopped": STOPPED, **ended("failed", "")},
+            False,
+            "succeeded",
+            "shop: no release is live",
+        ),
+        ({"live": OLD, "changed": False, "stopped": "", "ended": {}}, False, "unchanged", "shop: nothing changed"),
+        ({"msg": "its gate", **ended("rolled back", NEW)}, True, "failed", "The rollback of shop failed"),
+        ({"msg": "locked"}, True, "failed", "The rollback of shop failed"),
+    ],
+    ids=["back", "failed", "rolled back", "interrupted", "a first deploy", "live already", "undone", "locked"],
+)
+def test_a_rollback_is_told_by_its_own_end(result: dict[str, Any], failed: bool, expected: str, said: str) -> None:
+    seen = made(step("rollback", 0, result, failed=failed))
+    assert (seen.result, seen.good) == (expected, not failed)
+    assert f"<h1>{said}</h1>" in as_html(seen)
+    for form in (markdown, as_html):
+        assert (STOPPED in form(seen)) == ("stopped" in result and bool(result["stopped"]))
+
+
+@pytest.mark.parametrize("unknown", ["interrupted", "of a kind that comes later"])
+def test_an_end_that_nobody_knows_is_a_failure(unknown: str) -> None:
+    seen = made(PREFLIGHT, step("release_switch", 6, ended(unknown, OLD)), step("release_start", 4, {}, "web-2"))
+    assert (seen.result, seen.good) == ("failed", False)
+    assert "failed" in as_html(seen)
+
+
+@pytest.mark.parametrize(
+    ("told", "live", "back"),
+    [
+        ({}, "as before", None),
+        ({"live": ""}, "nothing", None),
+        ({"live": "", "can_return_to": []}, "nothing", "nothing yet"),
+        ({"live": NEW, "can_return_to": [OLD]}, NEW, OLD),
+    ],
+    ids=["nobody told", "nothing is live", "and nothing to go back to", "told"],
+)
+@pytest.mark.parametrize("failed", [True, False])
+def test_what_nobody_told_is_not_said_to_be_nothing(
+    failed: bool, told: dict[str, Any], live: str, back: str | None
+) -> None:
+    """A preflight that fails, or that finds nothing to do, is no sign that nothing serves."""
+    seen = made(step("release_preflight", 0, {"msg": "locked", **told}, failed=failed))
+    assert (seen.hosts[0].live, seen.hosts[0].can_return_to) == (told.get("live"), told.get("can_return_to"))
+    page = as_html(seen)
+    assert f"<th>live</th><td><code>{live}</code></td>" in page
+    assert ("to roll back to" in page) == (back is not None)
+    assert (f"<th>can roll back to</th><td><code>{back}</code></td>" in page) == (back is not None)
+    assert f"| {live} | preflight 2.0 s | not measured | {back or 'not known'} |" in markdown(seen)
 
 
 def test_a_deploy_whose_secrets_cannot_be_had() -> None:

@@ -78,6 +78,11 @@ PROBE = {"requests": 40, "failures": 0, "p50_ms": 1.4, "p95_ms": 2.6, "p99_ms": 
             {"ended": {"result": "rolled back", "live": OLD}},
             [f"   1:00  web-1   ✓ revert             5.0 s  rolled back; {OLD} is live"],
         ),
+        (
+            "rollback",
+            {"stopped": "deploy v3 by alice", "ended": {"result": "failed", "live": OLD}},
+            [f"   1:00  web-1   ✓ revert             5.0 s  deploy v3 by alice was stopped; {OLD} is live"],
+        ),
     ],
 )  # fmt: skip
 def test_a_line_for_each_phase(action: str, result: dict[str, Any], lines: list[str]) -> None:
