@@ -234,8 +234,7 @@ def _carry_out(
     store.point(layout.live, layout.release(what.live) if what.live else None)
     logs = logs or mask.texts(candidate.last_words(project, engine))
     if not stays and session.journal.action == plan.DEPLOY and store.is_full(layout):
-        # Now and not in the clean-up: it may be what fills the disk, and take the room for its own record.
-        tidy.attempt(warnings, partial(engine.remove_project, project))
+        tidy.attempt(warnings, partial(_clear_away, project, engine, patience))
     adopted = {} if what.live else takeover.give_back(layout, engine, patience)
     seen = load_probe_unit.stop(layout)
     served = not stays and (what.action == recovery.RETURN or phase in (journal.SOAK, journal.FINISH))
@@ -246,6 +245,13 @@ def _carry_out(
     exported.refresh(layout, engine)
     tidy.attempt(warnings, partial(tidy.start, layout, session.setting("keep", 3), patience))
     return _ended(layout, result, what, cause, logs, seen, warnings, adopted)
+
+
+def _clear_away(project: str, engine: Engine, patience: Patience) -> None:
+    """Remove a release now and not in the clean-up: it may be what fills the disk, and take the room for its own record.
+    It is told to stop first, since its last requests are still being answered."""
+    engine.stop([c.id for c in engine.containers(project)], patience.stop_timeout)
+    engine.remove_project(project)
 
 
 def _result(*, served: bool, blamed: bool, recovered: bool) -> str:

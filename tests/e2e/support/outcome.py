@@ -98,4 +98,4 @@ def assert_sound(name: str, target: Target, load: Load, expected: str, *, may_lo
         f" free after {waited:.1f} s"
     )
     if not may_lose:
-        assert load.lost == {}
+        assert load.lost == {}, dict(load.lost)
