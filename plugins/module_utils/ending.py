@@ -248,8 +248,8 @@ def _carry_out(
 
 
 def _clear_away(project: str, engine: Engine, patience: Patience) -> None:
-    """Remove a release now and not in the clean-up: it may be what fills the disk, and take the room for its own record.
-    It is told to stop first, since its last requests are still being answered."""
+    """Remove a release now and not in the clean-up: it may be what fills the disk, and would take the room for its own
+    record. It is told to stop first, since its last requests are still being answered."""
     engine.stop([c.id for c in engine.containers(project)], patience.stop_timeout)
     engine.remove_project(project)
 
