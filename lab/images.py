@@ -85,14 +85,15 @@ def _files(path: Path) -> Iterable[Path]:
 
 
 def digest(paths: Iterable[Path], *words: str) -> str:
-    """A hash over names, modes and contents: equal inputs, equal image."""
+    """A hash over names below each path, modes and contents: equal inputs, equal image."""
     total = hashlib.sha256()
     for word in words:
         total.update(word.encode() + b"\0")
-    for file in sorted(f for path in paths for f in _files(path)):
-        mode = "x" if os.access(file, os.X_OK) else "-"
-        total.update(f"{file.relative_to(ROOT)}\0{mode}\0".encode())
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+    for path in paths:
+        for file in sorted(_files(path)):
+            mode = "x" if os.access(file, os.X_OK) else "-"
+            total.update(f"{path.name}/{file.relative_to(path)}\0{mode}\0".encode())
+            total.update(hashlib.sha256(file.read_bytes()).digest())
     return total.hexdigest()
 
 
@@ -176,8 +177,14 @@ def build_all() -> list[str]:
     return made + [image.name for image in IMAGES if build(image)]
 
 
+def tagged(image: str) -> str:
+    """The name with its tag, which is ``latest`` where none is given; a registry may have a port."""
+    return image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+
+
 def place(image: str) -> tuple[str, str]:
     """Where an image belongs: the registry that stands in for its own, and its repository and tag there."""
+    image = tagged(image)
     first, _, rest = image.partition("/")
     if first == "ghcr.io":
         return first, rest

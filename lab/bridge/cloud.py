@@ -89,4 +89,15 @@ def fail_launch(instance_id: str, reason: str) -> None:
     """No host could be made: AWS terminates such an instance and says why in its state reason."""
     instance = _find(instance_id)
     instance.terminate()
+    _blame_the_server(instance, reason)
+
+
+def fail_start(instance_id: str, reason: str) -> None:
+    """A host that was stopped does not start: AWS has such an instance stopped again, with its disk."""
+    instance = _find(instance_id)
+    instance.stop()
+    _blame_the_server(instance, reason)
+
+
+def _blame_the_server(instance: Any, reason: str) -> None:
     instance.state_reason = StateReason(f"Server.InternalError: {reason}", "Server.InternalError")

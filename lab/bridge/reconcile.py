@@ -28,6 +28,7 @@ class Cloud(Protocol):
     def vpc_ranges(self) -> set[str]: ...
     def shut_down(self, instance_id: str) -> None: ...
     def fail_launch(self, instance_id: str, reason: str) -> None: ...
+    def fail_start(self, instance_id: str, reason: str) -> None: ...
 
 
 def _log(message: str) -> None:
@@ -46,7 +47,7 @@ class Keeper(threading.Thread):
         self._wanted = host
         self._pending = True
         self._boots = host.boots
-        self._booted = False
+        self._booted = self._made = False
 
     def want(self, host: Host) -> None:
         """Follow ``host`` from now on."""
@@ -76,8 +77,12 @@ class Keeper(threading.Thread):
             except (DockerException, OSError) as error:
                 reason = error.explanation if isinstance(error, APIError) else str(error)
                 _log(f"{host.instance_id}: {reason}")
-                if not self._booted:
+                if not self._made:
                     self._cloud.fail_launch(host.instance_id, str(reason))
+                    self._changed()
+                elif host.state is State.RUNNING and not self._booted:
+                    # A start can be asked for again; a disk cannot.
+                    self._cloud.fail_start(host.instance_id, str(reason))
                     self._changed()
 
     def _converge(self, host: Host) -> None:
@@ -100,7 +105,7 @@ class Keeper(threading.Thread):
                 self._changed()
                 return
             containers.start(name)
-            self._booted = True
+            self._booted = self._made = True
         self._boots = host.boots
 
 

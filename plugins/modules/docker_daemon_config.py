@@ -13,7 +13,9 @@ author: The Davit maintainers (@davit-ec2)
 description:
   - Writes the configuration file of the Docker engine as JSON, in one step, and never leaves half a file.
   - The new file is checked by C(dockerd --validate) first, where the host has an engine that can do that.
-  - Says whether a running engine follows with a reload or needs a restart; does neither itself.
+  - Refuses settings with which the engine would come up without the containers and volumes that it has.
+  - Says whether a running engine follows with a reload or needs a restart; does neither itself. It says so in each run
+    until RV(unapplied) is removed or the engine was started anew, also when the file is as it is wanted by then.
 options:
   config:
     description:
@@ -57,20 +59,45 @@ differing:
   elements: str
   returned: success
   sample: [live-restore]
+replaced:
+  description: The running services of the engine whose program an upgrade has replaced.
+  type: list
+  elements: str
+  returned: success
+  sample: [containerd.service]
+unapplied:
+  description: To be removed when the running engine has taken the configuration.
+  type: str
+  returned: success
+  sample: /run/davit-unapplied/etc-docker-daemon.json
 """
 
+import contextlib
+import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from ansible.module_utils.basic import AnsibleModule
-
-from ansible_collections.davit.ec2.plugins.module_utils.daemon_config import plan
+from ansible_collections.davit.ec2.plugins.module_utils import daemon_config, engine_api, unapplied
+from ansible_collections.davit.ec2.plugins.module_utils.command import CommandError, run
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
+from ansible_collections.davit.ec2.plugins.module_utils.module_run import run_module
+
+if TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
 
 MODE = 0o644
 SEARCH = ["/usr/sbin", "/usr/local/sbin", "/usr/local/bin"]
+ENGINE = "docker.service"
+CONTAINERD = "containerd.service"
+PROCESSES = Path("/proc")
+
+ARGUMENTS: dict[str, Any] = {
+    "config": {"type": "dict", "required": True},
+    "path": {"type": "path", "default": "/etc/docker/daemon.json"},
+}
 
 
 def read(path: Path) -> str | None:
@@ -119,37 +146,84 @@ def write(path: Path, text: str) -> None:
         raise
 
 
-def main() -> None:
-    """Module entry point."""
-    module = AnsibleModule(
-        argument_spec={
-            "config": {"type": "dict", "required": True},
-            "path": {"type": "path", "default": "/etc/docker/daemon.json"},
-        },
-        supports_check_mode=True,
-    )
-    path = Path(module.params["path"])
+def main_process(unit: str) -> int:
+    """The process of a running service; 0 when it does not run, or is not installed."""
     try:
-        before = read(path)
-        planned = plan(before, module.params["config"])
-        changed = before != planned.text
-        if changed:
-            validate(module, path, planned.text)
-        if changed and not module.check_mode:
-            write(path, planned.text)
-    except (OSError, DavitError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(
-        changed=changed,
-        action=planned.action,
-        differing=list(planned.differing),
-        diff={
+        return int(run(["systemctl", "show", "--property=MainPID", "--value", unit], timeout=10).stdout.strip() or 0)
+    except CommandError:
+        return 0
+
+
+def is_replaced(process: int) -> bool:
+    """Whether another file stands where the process's program was: an upgrade that nobody restarted it for."""
+    try:
+        return process > 0 and str((PROCESSES / f"{process}/exe").readlink()).endswith(" (deleted)")
+    except OSError:
+        return False
+
+
+def taken_by(process: int, path: Path) -> str | None:
+    """The text that this engine read where it is known not to be that of the file.
+
+    One that was started since has read the file.
+    """
+    try:
+        noted = json.loads(unapplied.recall(path) or "{}")
+    except ValueError:
+        return None
+    return str(noted["text"]) if process and noted.get("process") == process else None
+
+
+def has_data(before: str | None) -> bool:
+    """Whether an engine has been here. A disk that is mounted for it has ``lost+found``."""
+    if before is not None:
+        return True
+    root = Path(daemon_config.data_root(before))
+    return root.is_dir() and any(entry.name != "lost+found" for entry in root.iterdir())
+
+
+def chosen_by(process: int) -> dict[str, Any]:
+    """What a running engine chose for itself; nothing when it cannot be asked."""
+    with contextlib.suppress(DavitError):
+        if process:
+            return daemon_config.in_use(engine_api.call("GET", "/info")[1])
+    return {}
+
+
+def work(module: AnsibleModule) -> dict[str, Any]:
+    path, config = Path(module.params["path"]), module.params["config"]
+    before, process = read(path), main_process(ENGINE)
+    taken = taken_by(process, path)
+    planned = daemon_config.plan(before, config, taken)
+    written = before != planned.text
+    if written:
+        if has_data(before):
+            daemon_config.refuse_hiding(before, config, chosen_by(process))
+        validate(module, path, planned.text)
+    if written and not module.check_mode:
+        if process:
+            text = before if taken is None else taken
+            unapplied.remember(path, json.dumps({"process": process, "text": text or ""}))
+        write(path, planned.text)
+    replaced = [unit for unit in (CONTAINERD, ENGINE) if is_replaced(main_process(unit))]
+    return {
+        "changed": written or planned.action != "none" or bool(replaced),
+        "action": planned.action,
+        "differing": list(planned.differing),
+        "replaced": replaced,
+        "unapplied": str(unapplied.note_of(path)),
+        "diff": {
             "before": before or "",
             "after": planned.text,
             "before_header": str(path),
             "after_header": str(path),
         },
-    )
+    }
+
+
+def main() -> None:
+    """Module entry point."""
+    run_module(ARGUMENTS, work)
 
 
 if __name__ == "__main__":

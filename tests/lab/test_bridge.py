@@ -97,6 +97,8 @@ class Machines:
         self.now = (False, 0)
 
     def start(self, instance_id: str) -> None:
+        if self.broken:
+            raise APIError("broken", explanation=self.broken)
         self.done.append(f"start {instance_id}")
         self.now = (True, 0)
 
@@ -129,6 +131,9 @@ class Cloud:
 
     def fail_launch(self, instance_id: str, reason: str) -> None:
         self.told.append(f"{instance_id} failed: {reason}")
+
+    def fail_start(self, instance_id: str, reason: str) -> None:
+        self.told.append(f"{instance_id} stays stopped: {reason}")
 
 
 class Kept:
@@ -208,6 +213,20 @@ def test_a_host_that_cannot_be_made_terminates_its_instance_and_says_why() -> No
     assert kept.cloud.told == ["i-1 failed: Pool overlaps with other one on this address space"]
     kept.keeper.want(host(state=State.GONE))
     kept.keeper.join(5)
+
+
+def test_a_host_that_does_not_start_again_keeps_its_disk(kept: Kept) -> None:
+    kept.keeper.want(host(state=State.STOPPED))
+    kept.settle("stop i-1")
+    kept.machines.broken = "the engine did not answer"
+    kept.keeper.want(host())
+    assert kept.changed.wait(5)
+    assert kept.cloud.told == ["i-1 stays stopped: the engine did not answer"]
+    kept.machines.broken = ""
+    kept.changed.clear()
+    kept.keeper.want(host(state=State.STOPPED))
+    kept.keeper.want(host())
+    kept.settle("start i-1")
 
 
 class Engine:

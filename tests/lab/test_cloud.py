@@ -115,6 +115,10 @@ def test_what_happened_to_a_host_is_told(ec2: Any) -> None:
     cloud.shut_down(instance_id)
     assert shown()["State"]["Name"] == "stopped"
     assert shown()["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
+    ec2.start_instances(InstanceIds=[instance_id])
+    cloud.fail_start(instance_id, "no answer")
+    assert shown()["State"]["Name"] == "stopped"
+    assert shown()["StateReason"]["Message"] == "Server.InternalError: no answer"
     cloud.fail_launch(instance_id, "no room")
     assert shown()["State"]["Name"] == "terminated"
     assert shown()["StateReason"]["Message"] == "Server.InternalError: no room"

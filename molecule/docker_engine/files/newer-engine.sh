@@ -1,22 +1,26 @@
 #!/bin/sh
-# Offer this host's own engine once more under a newer version, and copy the lock of the app while it is installed.
+# Offer this host's own engine and containerd once more under a newer version, and copy the lock of the app while they are
+# installed.
 set -eu
 place=/var/tmp/newer-engine
 rm -rf "$place"
 mkdir -p "$place"
 cd "$place"
-apt-get download docker.io
-dpkg-deb --raw-extract docker.io_*.deb tree
-rm docker.io_*.deb
-sed -i 's/^Version: .*/&+davit1/' tree/DEBIAN/control
-dpkg-deb -Znone --build tree docker.io.deb
-rm -r tree
-{
-    dpkg-deb --field docker.io.deb
-    echo "Filename: ./docker.io.deb"
-    echo "Size: $(stat --format %s docker.io.deb)"
-    echo "SHA256: $(sha256sum docker.io.deb | cut -d ' ' -f 1)"
-} >Packages
+for package in docker.io containerd; do
+    apt-get download "$package"
+    dpkg-deb --raw-extract "$package"_*.deb tree
+    rm "$package"_*.deb
+    sed -i 's/^Version: .*/&+davit1/' tree/DEBIAN/control
+    dpkg-deb -Znone --build tree "$package.deb"
+    rm -r tree
+    {
+        dpkg-deb --field "$package.deb"
+        echo "Filename: ./$package.deb"
+        echo "Size: $(stat --format %s "$package.deb")"
+        echo "SHA256: $(sha256sum "$package.deb" | cut -d ' ' -f 1)"
+        echo
+    } >>Packages
+done
 chmod -R a+rX "$place"
 echo "deb [trusted=yes] file:$place ./" >/etc/apt/sources.list.d/newer-engine.list
 apt-get update -o Dir::Etc::sourcelist=sources.list.d/newer-engine.list -o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0

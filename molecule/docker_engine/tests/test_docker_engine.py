@@ -99,12 +99,18 @@ def test_networks_come_from_the_pool(request: pytest.FixtureRequest, kind: str) 
         assert not any(subnet.overlaps(other) for other in RESERVED)
 
 
-def test_an_upgrade_runs_the_newer_engine_under_the_lock_of_every_app(default: Machine) -> None:
+@pytest.mark.parametrize(
+    ("package", "unit", "program"),
+    [("docker.io", "docker", "/usr/sbin/dockerd"), ("containerd", "containerd", "/usr/bin/containerd")],
+)
+def test_an_upgrade_runs_what_is_newer(default: Machine, package: str, unit: str, program: str) -> None:
     """side_effect offered it; its container of before is looked at there."""
-    assert default.output("dpkg-query -W -f '${Version}' docker.io").endswith("+davit1")
-    replaced = default.output("stat -c %Z /usr/sbin/dockerd")
-    started = default.output('date +%s -d "$(systemctl show docker --value -p ActiveEnterTimestamp)"')
-    assert int(started) >= int(replaced), "the old engine still runs"
+    assert default.output(f"dpkg-query -W -f '${{Version}}' {package}").endswith("+davit1")
+    process = default.output(f"systemctl show {unit} --value --property MainPID")
+    assert default.output(f"readlink /proc/{process}/exe") == program, "the old program still runs"
+
+
+def test_an_upgrade_holds_the_lock_of_every_app(default: Machine) -> None:
     held = default.json("cat /run/molecule-lock.json")
     assert (held["reason"], held["action"]) == ("upgrade of the engine", "maintenance")
 

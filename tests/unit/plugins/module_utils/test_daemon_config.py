@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.davit.ec2.plugins.module_utils.daemon_config import plan, render
+from ansible_collections.davit.ec2.plugins.module_utils.daemon_config import in_use, plan, refuse_hiding, render
 from ansible_collections.davit.ec2.plugins.module_utils.errors import DavitError
 
 
@@ -37,15 +37,76 @@ def test_a_file_that_started_no_engine_counts_as_empty(current: str | None) -> N
     assert plan(current, {"bip": "10.1.0.1/24"}).action == "restart"
 
 
-@pytest.mark.parametrize("wanted", [{}, {"data-root": "/var/lib/docker"}, {"data-root": None}])
-def test_an_engine_is_not_taken_away_from_its_data(wanted: dict[str, Any]) -> None:
-    with pytest.raises(DavitError, match=r"docker_engine_daemon_options: \{data-root: /mnt/docker\}"):
-        plan(render({"data-root": "/mnt/docker"}), wanted)
+def test_what_the_running_engine_has_read_is_what_counts() -> None:
+    """A run that died after the write left the file as it is wanted; one that takes it back has nothing to do."""
+    written, taken = render({"bip": "10.2.0.1/24"}), render({"bip": "10.1.0.1/24"})
+    assert plan(written, {"bip": "10.2.0.1/24"}, taken).action == "restart"
+    assert plan(written, {"bip": "10.1.0.1/24"}, taken).action == "none"
+    assert plan(written, {"bip": "10.2.0.1/24"}, "").differing == ("bip",)
 
 
-def test_an_engine_may_keep_its_data_elsewhere() -> None:
-    kept = {"data-root": "/mnt/docker"}
-    assert plan(render({**kept, "bip": "10.1.0.1/24"}), kept).differing == ("bip",)
+BY_CONTAINERD = {"features.containerd-snapshotter": True, "storage-driver": "overlayfs"}
+BY_DRIVER = {"features.containerd-snapshotter": False, "storage-driver": "overlay2"}
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted", "chosen", "way_out"),
+    [
+        ({"data-root": "/mnt/docker"}, {}, {}, r"options: \{data-root: /mnt/docker\}"),
+        ({"data-root": "/mnt/docker"}, {"data-root": None}, {}, r"options: \{data-root: /mnt/docker\}"),
+        ({"data-root": "/mnt/docker"}, {"data-root": "/var/lib/docker"}, {}, r"options: \{data-root: /mnt/docker\}"),
+        ({}, {"data-root": "/mnt/docker"}, {}, "Take data-root out of"),
+        ({"userns-remap": "default"}, {}, {}, r"options: \{userns-remap: default\}"),
+        ({}, {"userns-remap": "default"}, {}, "Take userns-remap out of"),
+        (
+            {"features": {"containerd-snapshotter": True}},
+            {},
+            BY_CONTAINERD,
+            r"options: \{features: \{containerd-snapshotter: true\}\}",
+        ),
+        ({}, {"features": {"containerd-snapshotter": True}}, BY_DRIVER, "Take features"),
+        ({}, {"features": {"containerd-snapshotter": False}}, BY_CONTAINERD, "Take features"),
+        ({"storage-driver": "vfs"}, {}, {}, r"options: \{storage-driver: vfs\}"),
+        ({"storage-driver": "vfs"}, {"storage-driver": "overlay2"}, {}, r"options: \{storage-driver: vfs\}"),
+        ({}, {"storage-driver": "btrfs"}, BY_DRIVER, "overlay2, and would start without them with btrfs"),
+        ({}, {"storage-driver": "overlay2"}, {}, "Take storage-driver out of"),
+    ],
+)
+def test_an_engine_is_not_taken_away_from_its_data(
+    current: dict[str, Any], wanted: dict[str, Any], chosen: dict[str, Any], way_out: str
+) -> None:
+    with pytest.raises(DavitError, match=way_out):
+        refuse_hiding(render(current), wanted, chosen)
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted", "chosen"),
+    [
+        ({"data-root": "/mnt/docker", "bip": "10.1.0.1/24"}, {"data-root": "/mnt/docker"}, {}),
+        ({}, {"data-root": "/var/lib/docker"}, {}),
+        ({}, {"features": {"buildkit": True}}, BY_CONTAINERD),
+        ({"features": {"containerd-snapshotter": False}}, {}, BY_DRIVER),
+        ({}, {"features": {"containerd-snapshotter": True}}, BY_CONTAINERD),
+        ({}, {"storage-driver": "overlay2"}, BY_DRIVER),
+        ({"userns-remap": ""}, {}, {}),
+    ],
+)
+def test_an_engine_may_keep_its_data_where_it_has_it(
+    current: dict[str, Any], wanted: dict[str, Any], chosen: dict[str, Any]
+) -> None:
+    refuse_hiding(render(current), wanted, chosen)
+
+
+@pytest.mark.parametrize(
+    ("status", "driver", "chosen"),
+    [
+        ([["Backing Filesystem", "extfs"]], "overlay2", BY_DRIVER),
+        ([["driver-type", "io.containerd.snapshotter.v1"]], "overlayfs", BY_CONTAINERD),
+        (None, "overlay2", BY_DRIVER),
+    ],
+)
+def test_a_running_engine_tells_what_it_chose(status: Any, driver: str, chosen: dict[str, Any]) -> None:
+    assert in_use({"DriverStatus": status, "Driver": driver}) == chosen
 
 
 def test_equal_settings_are_equal_bytes() -> None:
