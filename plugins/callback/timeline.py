@@ -62,7 +62,7 @@ from typing import Any
 from ansible import constants
 from ansible.plugins.callback.default import CallbackModule as Default
 
-from ansible_collections.davit.ec2.plugins.plugin_utils import report, timeline
+from ansible_collections.davit.ec2.plugins.plugin_utils import pace, report, timeline
 from ansible_collections.davit.ec2.plugins.plugin_utils.live_line import LiveLine
 from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import Line, Running
 
@@ -261,9 +261,8 @@ class CallbackModule(Default):  # type: ignore[misc] # Ansible ships no types
             settings, gate = (
                 given if isinstance(given := arguments.get(name), Mapping) else {} for name in ("settings", "gate")
             )
-            # As the role reckons for the lease: the wait for readiness, then data and model, each within the time-out.
-            judged = float(gate.get("timeout") or 60) * (3 if gate.get("golden") else 2)
-            self._bounds = {"release_start": float(settings.get("start_timeout") or 120) + judged}
+            bound = float(settings.get("start_timeout") or 120) + pace.judged_seconds(gate)
+            self._bounds = {"release_start": bound}
             soak = float(settings.get("soak_seconds") or 0)
             if soak:
                 self._bounds["release_switch"] = soak

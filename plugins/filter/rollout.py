@@ -12,7 +12,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.davit.ec2.plugins.module_utils.plan import FAILED, ROLLED_BACK
-from ansible_collections.davit.ec2.plugins.plugin_utils import report
+from ansible_collections.davit.ec2.plugins.plugin_utils import pace, report
 from ansible_collections.davit.ec2.plugins.plugin_utils.timeline import clean
 
 DOCUMENTATION = r"""
@@ -23,8 +23,11 @@ short_description: Batches, failures and the summary of a rollout over a fleet
 description:
   - P(davit.ec2.rollout_batches#filter) cuts a list of hosts into batches, P(davit.ec2.rollout_failures#filter) finds
     the hosts on which a step failed or which cannot be reached, P(davit.ec2.rollout_summary#filter) tells per host
-    how it ended, P(davit.ec2.rollout_message#filter) makes one text of that, and P(davit.ec2.fleet_live#filter) finds
-    what most hosts have live.
+    how it ended, P(davit.ec2.rollout_message#filter) makes one text of that, P(davit.ec2.rollout_event#filter) names
+    it, P(davit.ec2.rollout_lease#filter) says how long the lock outlives a step, and P(davit.ec2.fleet_live#filter)
+    finds what most hosts have live.
+  - P(davit.ec2.probe_line#filter), P(davit.ec2.adoption_line#filter), P(davit.ec2.rollback_left#filter) and
+    P(davit.ec2.rollback_line#filter) tell what the load probe saw, what was taken over, and what a rollback led to.
 options:
   _input:
     description: The hosts, or the host variables.
@@ -96,6 +99,21 @@ def _failed_step(variables: Mapping[str, Any]) -> dict[str, Any] | None:
             "ended": result.get("ended") or {},
         }
     return None
+
+
+def lease(
+    own: float,
+    hosts: Sequence[str],
+    pull_timeout: float,
+    gate: Mapping[str, Any],
+    start_timeout: float,
+    soak_seconds: float,
+    canary: Sequence[Mapping[str, Any]],
+) -> int:
+    """Seconds for which the lock outlives a step of a rollout over ``hosts``; ``own`` is what one host needs."""
+    return pace.lease_seconds(
+        own, len(hosts), pull_timeout, pace.turn_seconds(gate, start_timeout, soak_seconds, canary)
+    )
 
 
 def fleet_live(hostvars: Mapping[str, Any], all_hosts: Sequence[str], app: str) -> dict[str, Any]:
@@ -205,6 +223,7 @@ class FilterModule:
             "rollout_batches": batches,
             "rollout_failures": failures,
             "rollout_event": event,
+            "rollout_lease": lease,
             "fleet_live": fleet_live,
             "rollout_summary": summary,
             "rollout_message": message,
