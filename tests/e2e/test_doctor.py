@@ -20,14 +20,14 @@ from lab.images import REGISTRIES
 from tests.e2e.support import faults
 from tests.e2e.support.fleet import ec2_client
 from tests.e2e.support.playbook import ROOT, Result
-from tests.e2e.support.target import Target
+from tests.e2e.support.target import APP, Target
 
 LAB = ROOT / ".lab"
 Plant = Callable[[Target, Path], "AbstractContextManager[dict[str, Any]]"]
 
 
 def examine(target: Target, **variables: Any) -> Result:
-    return target.fleet.run("doctor", **{"compose_release_routes": [], **variables})
+    return target.fleet.run("doctor", **{"compose_release_app": APP, "compose_release_routes": [], **variables})
 
 
 @contextlib.contextmanager
