@@ -102,12 +102,12 @@ def _failed_step(variables: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def lease(
-    own: float,
+    own: float | str,
     hosts: Sequence[str],
-    pull_timeout: float,
+    pull_timeout: float | str,
     gate: Mapping[str, Any],
-    start_timeout: float,
-    soak_seconds: float,
+    start_timeout: float | str,
+    soak_seconds: float | str,
     canary: Sequence[Mapping[str, Any]],
 ) -> int:
     """Seconds for which the lock outlives a step of a rollout over ``hosts``; ``own`` is what one host needs."""
