@@ -1,6 +1,6 @@
 # Copyright (c) 2026 The Davit maintainers
 # MIT License (see LICENSE)
-"""How long the steps of a rollout may take, in seconds: for the lease that has to outlast them, and for whoever watches.
+"""Seconds that the steps of a rollout may take: for the lease that has to outlast them, and for whoever watches.
 
 Variables that were given on the command line come as text.
 """
