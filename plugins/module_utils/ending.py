@@ -70,8 +70,12 @@ def finish(session: Session, wanted: Release, engine: Engine, *, cause: str = ""
     """
     layout, patience = session.layout, patience_of(session)
     drill.refuse_pass(wanted.drill, soaked=True)
-    if store.is_full(layout) and store.pointed(layout.last_good) != wanted.id:
-        raise DavitError("The host's disk has become full, and a release is not good while that is so.")
+    # Not of a rollback, which may be how somebody leaves the release that has filled it.
+    if session.journal.action == plan.DEPLOY and store.pointed(layout.last_good) != wanted.id and store.is_full(layout):
+        raise DavitError(
+            "The host's disk has become full, and a release is not good while that is so. Free some of it; if it was"
+            " not this release that filled it, deploy it again with compose_release_force=true."
+        )
     session.advance(journal.FINISH)
     warnings: list[str] = []
     if session.journal.previous not in ("", wanted.id):

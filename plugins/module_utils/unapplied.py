@@ -20,7 +20,7 @@ def note_of(path: Path) -> Path:
     return PLACE / str(path).strip("/").replace("/", "-")
 
 
-def remember(path: Path, text: str = "") -> None:
+def remember(path: Path, text: str) -> None:
     """To be called before ``path`` is written; ``text`` is for whoever asks later."""
     note = note_of(path)
     store.make_private(note.parent)

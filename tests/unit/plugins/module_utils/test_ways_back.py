@@ -195,6 +195,18 @@ def test_a_good_release_does_not_stay_on_a_disk_that_has_become_full(
     assert not host.layout.journal.exists()
 
 
+def test_a_release_that_has_filled_the_disk_can_be_left(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = Flow("rollback", back=True)
+    prepare(host, flow)
+    host.layout.reserve.touch()
+    monkeypatch.setattr(store, "_free", lambda _: store.RESERVE)
+    claim = Claim("bob", "rollback", plan.ROLLBACK, 60, {**SETTINGS, "cause": "the disk is full"})
+    done = rollback.go_back(host.layout, "", claim, host, 1)
+    assert (done.live, host.serving, store.pointed(host.layout.last_good)) == (rid(1), rid(1), rid(1))
+    assert store.read_history(host.layout)[-1]["result"] == plan.SUCCEEDED
+    assert not host.layout.reserve.exists()
+
+
 @pytest.mark.parametrize("lost", ["containers", "mail", "one that runs", "route"])
 def test_a_rollback_to_what_is_live_mends_what_it_has_lost(host: Host, lost: str) -> None:
     flow = Flow("live", **WORKERS)
