@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +24,13 @@ NAMED = 20
 class UnknownValueError(ValueError):
     """A filter names a value that no catalogue entry has."""
 
-    def __init__(self, field: str, value: str, known: Sequence[str]) -> None:
-        """Say which filter, which value, and what there is instead, of much of it the nearest."""
-        named = list(known) if len(known) <= NAMED else difflib.get_close_matches(value, known, NAMED, cutoff=0)
+    def __init__(self, field: str, value: str, known: Mapping[str, str]) -> None:
+        """Say which filter, which value, and what there is instead, of much of it what is near by the alphabet.
+
+        `known` maps the folded form of each value to the value, in order.
+        """
+        begin = max(0, min(bisect_left([*known], value.strip().casefold()) - NAMED // 2, len(known) - NAMED))
+        named = [*known.values()][begin : begin + NAMED]
         more = f" and {len(known) - len(named)} more" if len(known) > len(named) else ""
         super().__init__(f"{value!r} is not in the catalogue; known: {', '.join(named)}{more}")
         self.field = field
@@ -86,7 +90,9 @@ class Engine:
             "neighbourhood": {e.neighbourhood for e in entries},
             "features": {f for e in entries for f in e.features},
         }
-        self._known = {field: {name.casefold(): name for name in sorted(names)} for field, names in known.items()}
+        self._known = {
+            field: {name.casefold(): name for name in sorted(names, key=str.casefold)} for field, names in known.items()
+        }
 
     @classmethod
     def load(cls, directory: Path) -> Engine:
@@ -140,5 +146,5 @@ class Engine:
         folded = value.strip().casefold()
         known = self._known[field]
         if folded not in known:
-            raise UnknownValueError(field, value, list(known.values()))
+            raise UnknownValueError(field, value, known)
         return folded

@@ -71,7 +71,9 @@ class Metrics:
     ) -> None:
         """Tell about the model from here on: of drift only with a reference, of answers only with questions."""
         self.model.info({"id": about.model_id, "version": about.model_version})
-        self.created.labels("synthetic" if about.catalogue.startswith("synthetic") else "given").set(about.created_at)
+        # A file may be called so, but not go on like this.
+        origin = "synthetic" if about.catalogue.startswith("synthetic (seed ") else "given"
+        self.created.labels(origin).set(about.created_at)
         self.entries.set(about.restaurants)
         if questions and self.golden_run is None:
             # From now on and at 0: questions that nobody manages to ask are missed.

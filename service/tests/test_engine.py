@@ -98,7 +98,11 @@ def test_an_unknown_value_is_answered_with_some_of_those_that_there_are(model_di
         engine.search("pizza", Filters(cuisine="Martian"), 1)
     entries = [replace(entry, neighbourhood=f"Quarter {n}") for n, entry in enumerate(engine.entries)]
     large = Engine(engine.about, engine._model, entries)
-    with pytest.raises(UnknownValueError, match=r"known: Quarter 12, .* and 280 more$"):
+    with pytest.raises(UnknownValueError, match=r"known: Quarter 120, .*Quarter 13, .* and 280 more$") as told:
         large.search("pizza", Filters(neighbourhood="Quarter 12b"), 1)
+    assert str(told.value).count("Quarter") == 1 + 20
+    for far in ("Aaa", "Zzz"):
+        with pytest.raises(UnknownValueError, match="and 280 more"):
+            large.search("pizza", Filters(neighbourhood=far), 1)
     (hit,) = large.search(entries[12].cuisine, Filters(neighbourhood=" quarter 12 "), 9)
     assert hit.restaurant == entries[12]
