@@ -64,6 +64,19 @@ def test_a_disk_that_becomes_full_in_the_soak_does_not_keep_the_release(
             assert_sound(name, target, load, before.live)
 
 
+def test_a_release_that_has_filled_the_disk_can_be_left(target: Target) -> None:
+    assert target.deploy().rc == 0
+    former = target.live()
+    assert target.deploy().rc == 0
+    with faults.small_disk(target, 96), target.load() as load:
+        with faults.fill(target):
+            result = target.fleet.run("rollback", compose_release_app="faults")
+            assert result.rc == 0, str(result)
+            assert target.answering() == former
+        assert target.history()[-1]["action"] == "rollback"
+        assert_sound("rollback on a full disk", target, load, former)
+
+
 def test_an_engine_that_restarts_in_the_soak_loses_nothing(target: Target) -> None:
     before = Before.of(target)
     with target.load() as load, target.watch() as watch:
